@@ -1,0 +1,1 @@
+"""What software and gateware share: the ROM image, its tables, layers, target and link frames."""

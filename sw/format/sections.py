@@ -1,0 +1,126 @@
+"""Layout of the ROM image: sections, header and checksums. docs/format.md explains it."""
+
+import struct
+import zlib
+from enum import IntEnum
+from itertools import pairwise
+
+from .tables import AutomatonShape, CodeTable, PrefixTable, RawTable
+
+
+__all__ = ["HEADER_WORDS", "MAGIC", "SECTIONS", "VERSION", "Codec", "FormatError", "Section",
+           "crc32", "pack_code", "pack_header", "unpack_code", "unpack_header"]
+
+
+MAGIC = b"HRI"
+VERSION = 1
+
+
+class FormatError(ValueError):
+    """An image, or a part of one, that breaks the format. The message says where and how."""
+
+
+class Section(IntEnum):
+    """Sections, in the order in which an image holds them. Each is followed by its CRC-32."""
+
+    NETWORK = 0
+    SCHEDULE = 1
+    BIAS = 2
+    MULTIPLIER = 3
+    SHIFT = 4
+    CODE = 5
+    CODEBOOK = 6
+    CODED_DATA = 7
+
+
+class Codec(IntEnum):
+    """Lossless code of the weights, the first byte of section CODE."""
+
+    RAW = 0
+    PREFIX = 1
+
+
+SECTIONS = len(Section)
+
+#: Magic and version, length, target hash, a length for each section, CRC-32.
+HEADER_WORDS = 3 + SECTIONS + 1
+
+
+def crc32(data: bytes) -> int:
+    """CRC-32 of IEEE 802.3 (reflected, polynomial 0x04C11DB7, as in zlib)."""
+    return zlib.crc32(data)
+
+
+def pack_header(target_hash: int, lengths: dict[Section, int]) -> bytes:
+    """Return the header of an image whose sections have ``lengths`` words, CRCs apart."""
+    total = HEADER_WORDS + sum(lengths.values()) + SECTIONS
+    words = struct.pack(f"<3sBII{SECTIONS}I", MAGIC, VERSION, total, target_hash,
+                        *(lengths[section] for section in Section))
+    return words + struct.pack("<I", crc32(words))
+
+
+def unpack_header(image: bytes) -> tuple[int, dict[Section, int]]:
+    """Return the target hash and each section's length in words.
+
+    Raises
+    ------
+    FormatError
+        If it isn't an image of this version, its header is damaged, or it has another length than
+        its header says.
+    """
+    if image[:3] != MAGIC:
+        raise FormatError(f"not a ROM image: it begins with {image[:3]!r}, not {MAGIC!r}")
+    if len(image) < HEADER_WORDS * 4:
+        raise FormatError(f"image truncated in its header, at byte {len(image)}")
+    if image[3] != VERSION:
+        raise FormatError(f"image of format version {image[3]}; this Headrace reads {VERSION}")
+    header = image[:HEADER_WORDS * 4]
+    stored, = struct.unpack("<I", header[-4:])
+    if stored != crc32(header[:-4]):
+        raise FormatError(f"header: CRC is {crc32(header[:-4]):08x}, not {stored:08x} as stored")
+    _, _, total, target_hash, *lengths = struct.unpack(f"<3sBII{SECTIONS}I", header[:-4])
+    if total != HEADER_WORDS + sum(lengths) + SECTIONS:
+        raise FormatError(f"header: sections make {HEADER_WORDS + sum(lengths) + SECTIONS} words, "
+                          f"not {total}")
+    if total * 4 != len(image):
+        raise FormatError(f"image has {len(image)} bytes, its header says {total * 4}")
+    return target_hash, dict(zip(Section, lengths, strict=True))
+
+
+def pack_code(table: CodeTable) -> bytes:
+    """Return section CODE: what a table loader expands into a decoder's table."""
+    if isinstance(table, RawTable):
+        return struct.pack("<BBBB", Codec.RAW, table.symbol_bits, 0, 0)
+    shape = table.shape
+    nibbles = [table.lengths[i] | table.lengths[i + 1] << 4 for i in range(0, shape.symbols, 2)]
+    runs = (*table.runs, 0, 0, 0)[:3]
+    data = struct.pack("<BBBBBBBB", Codec.PREFIX, shape.symbol_bits, shape.step_bits,
+                       shape.substreams, table.first_run, *runs) + bytes(nibbles)
+    return data + bytes(-len(data) % 4)
+
+
+def unpack_code(data: bytes) -> CodeTable:
+    """Return the table that section CODE holds.
+
+    Raises
+    ------
+    FormatError
+        If it is none.
+    """
+    try:
+        codec, symbol_bits, step_bits, substreams = struct.unpack("<BBBB", data[:4])
+        if codec == Codec.RAW:
+            return RawTable(symbol_bits)
+        if codec != Codec.PREFIX:
+            raise FormatError(f"code: codec must be 0 or 1, not {codec}")
+        shape = AutomatonShape(symbol_bits, step_bits, substreams)
+        first_run, *runs = struct.unpack("<BBBB", data[4:8])
+        nibbles = data[8:8 + shape.symbols // 2]
+        if len(nibbles) < shape.symbols // 2:
+            raise FormatError(f"code: {shape.symbols} code lengths do not fit {len(data)} bytes")
+        lengths = tuple(nibble >> up & 15 for nibble in nibbles for up in (0, 4))
+        if any(run == 0 < later for run, later in pairwise(runs)):
+            raise FormatError(f"code: a run follows an unused one in {runs}")
+        return PrefixTable(shape, lengths, tuple(run for run in runs if run), first_run)
+    except (ValueError, struct.error) as error:
+        raise error if isinstance(error, FormatError) else FormatError(f"code: {error}") from error

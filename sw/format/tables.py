@@ -1,0 +1,221 @@
+"""Code tables and codebooks, and the shapes of the decoders that read them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+
+__all__ = ["GROUP", "MAX_CODE_LENGTH", "MAX_RUNS", "AutomatonShape", "CodeTable", "PrefixTable",
+           "RawShape", "RawTable"]
+
+
+#: Symbols in a group, the unit in which substreams take symbols and decoders deliver them.
+GROUP = 4
+
+#: Longest codeword, in bits. It bounds by how much one substream may lag behind the others.
+MAX_CODE_LENGTH = 12
+
+#: Zero-run symbols that a code table may have.
+MAX_RUNS = 3
+
+#: Bits of a row of the automaton's table: the width of one block RAM port.
+ROW_BITS = 18
+
+
+@dataclass(frozen=True)
+class RawShape:
+    """Shape of a decoder of fixed-width symbols. It reads symbols of 1, 2, 4 or 8 bits."""
+
+    name = "raw"
+
+
+@dataclass(frozen=True)
+class AutomatonShape:
+    """Shape of an automaton, which decodes a prefix code a fixed number of bits at a time.
+
+    A row of its table holds, from bit 0 up, ``row_symbols`` symbols in the order in which they
+    were decoded (zero beyond their number), their number in ``count_bits`` bits, the next state.
+    Row ``state << step_bits | piece`` says what a piece of ``step_bits`` bits does in a state; bit
+    0 of a piece comes first. The states are the inner nodes of the code tree, 0 is its root.
+
+    Parameters
+    ----------
+    symbol_bits : int
+        Width of a symbol; the alphabet has up to ``2 ** symbol_bits`` symbols. 2 to 5.
+    step_bits : int
+        Bits that a substream takes in a step, the size of a piece. 2 to 8.
+    substreams : int
+        Independent sequences of symbols, taking turns. A power of two, 2 to 8.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range or no row of 18 bits can hold even one symbol.
+    """
+
+    name = "automaton"
+
+    symbol_bits: int = 5
+    step_bits: int = 4
+    substreams: int = 4
+
+    def __post_init__(self) -> None:
+        if self.symbol_bits not in range(2, 6):
+            raise ValueError(f"Symbols must have 2 to 5 bits, not {self.symbol_bits}")
+        if self.step_bits not in range(2, 9):
+            raise ValueError(f"A step must take 2 to 8 bits, not {self.step_bits}")
+        if self.substreams not in (2, 4, 8):
+            raise ValueError(f"Substreams must be 2, 4 or 8, not {self.substreams}")
+        if self.row_symbols < 1:
+            raise ValueError(f"No row of {ROW_BITS} bits can hold a symbol of {self!r}")
+
+    @property
+    def symbols(self) -> int:
+        """Size of the alphabet."""
+        return 1 << self.symbol_bits
+
+    @property
+    def count_bits(self) -> int:
+        """Width of a row's number of symbols."""
+        return 2
+
+    @property
+    def state_bits(self) -> int:
+        """Width of a state: a code of n symbols has n - 1 inner nodes."""
+        return self.symbol_bits
+
+    @property
+    def address_bits(self) -> int:
+        """Width of a row's address."""
+        return self.state_bits + self.step_bits
+
+    @property
+    def row_symbols(self) -> int:
+        """The most symbols that a row can hold."""
+        room = (ROW_BITS - self.state_bits - self.count_bits) // self.symbol_bits
+        return min(room, (1 << self.count_bits) - 1)
+
+    @property
+    def min_code_length(self) -> int:
+        """The shortest codeword, such that no step finishes more symbols than a row holds."""
+        length = 1
+        while 1 + (self.step_bits - 1) // length > self.row_symbols:
+            length += 1
+        return length
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """Table of a raw code: each symbol is written with ``symbol_bits`` bits.
+
+    Symbols of 1, 2 and 4 bits are indices into a codebook; symbols of 8 bits are the weights
+    themselves, in two's complement.
+    """
+
+    symbol_bits: int
+
+    def __post_init__(self) -> None:
+        if self.symbol_bits not in (1, 2, 4, 8):
+            raise ValueError(f"Raw symbols must have 1, 2, 4 or 8 bits, not {self.symbol_bits}")
+
+
+@dataclass(frozen=True)
+class PrefixTable:
+    """Table of a canonical prefix code for an automaton.
+
+    Codewords are numbered in order of their length, equal lengths in order of their symbol; the
+    first is all zeros (Schwartz and Kallick 1964, as in RFC 1951). The inner nodes of a tree
+    level are numbered from left to right, level by level from the root, which is 0.
+
+    Parameters
+    ----------
+    shape : AutomatonShape
+        The automaton that decodes it.
+    lengths : tuple of int
+        Length of each symbol's codeword in bits, 0 for a symbol that doesn't occur. As many as
+        the alphabet has symbols, each ``shape.min_code_length`` to ``MAX_CODE_LENGTH``.
+    runs : tuple of int
+        Numbers of zeros (each 2 to 255) that symbols ``first_run``, ``first_run + 1``, ... stand
+        for. A zero is the weight of symbol 0.
+    first_run : int
+        The first symbol that stands for a run; those below it stand for one weight each.
+
+    Raises
+    ------
+    ValueError
+        If the lengths don't make a complete code, or anything is out of range.
+    """
+
+    shape: AutomatonShape
+    lengths: tuple[int, ...]
+    runs: tuple[int, ...] = ()
+    first_run: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.lengths) != self.shape.symbols:
+            raise ValueError(f"Code table must have {self.shape.symbols} code lengths, "
+                             f"not {len(self.lengths)}")
+        for symbol, length in enumerate(self.lengths):
+            if length and not self.shape.min_code_length <= length <= MAX_CODE_LENGTH:
+                raise ValueError(f"Code length of symbol {symbol} must be 0 or "
+                                 f"{self.shape.min_code_length} to {MAX_CODE_LENGTH}, not {length}")
+        total = sum(1 << (MAX_CODE_LENGTH - length) for length in self.lengths if length)
+        if total != 1 << MAX_CODE_LENGTH:
+            raise ValueError(f"Code lengths must fill the code tree, not "
+                             f"{total / (1 << MAX_CODE_LENGTH):.4f} of it")
+        if len(self.runs) > MAX_RUNS:
+            raise ValueError(f"Code table must have at most {MAX_RUNS} runs, not {len(self.runs)}")
+        if any(not 2 <= run <= 255 for run in self.runs):
+            raise ValueError(f"Runs must be 2 to 255 zeros, not {self.runs}")
+        if not 1 <= self.first_run <= self.shape.symbols - len(self.runs):
+            raise ValueError(f"First run symbol must be 1 to "
+                             f"{self.shape.symbols - len(self.runs)}, not {self.first_run}")
+        for symbol in range(self.first_run + len(self.runs), self.shape.symbols):
+            if self.lengths[symbol]:
+                raise ValueError(f"Symbol {symbol} has a codeword but no meaning: the table ends "
+                                 f"with symbol {self.first_run + len(self.runs) - 1}")
+
+    @cached_property
+    def codewords(self) -> tuple[int, ...]:
+        """Codeword of each symbol, as a number whose highest bit comes first."""
+        codewords = [0] * len(self.lengths)
+        code = previous = 0
+        for length, symbol in sorted((n, s) for s, n in enumerate(self.lengths) if n):
+            code <<= length - previous
+            codewords[symbol] = code
+            code += 1
+            previous = length
+        return tuple(codewords)
+
+    @cached_property
+    def rows(self) -> tuple[int, ...]:
+        """The automaton's table, row by row; rows of states that don't exist are 0."""
+        leaves = {(n, self.codewords[s]): s for s, n in enumerate(self.lengths) if n}
+        states = {(0, 0): 0}
+        level = [(0, 0)]
+        while level:
+            below = [(length + 1, code << 1 | bit) for length, code in level for bit in (0, 1)]
+            level = [node for node in below if node not in leaves]
+            for node in level:
+                states[node] = len(states)
+
+        shape = self.shape
+        rows = [0] * (1 << shape.address_bits)
+        for node, state in states.items():
+            for piece in range(1 << shape.step_bits):
+                length, code = node
+                symbols = count = 0
+                for position in range(shape.step_bits):
+                    length, code = length + 1, code << 1 | (piece >> position & 1)
+                    if (length, code) in leaves:
+                        symbols |= leaves[length, code] << (count * shape.symbol_bits)
+                        count += 1
+                        length, code = 0, 0
+                rows[state << shape.step_bits | piece] = (
+                    symbols
+                    | count << (shape.row_symbols * shape.symbol_bits)
+                    | states[length, code] << (shape.row_symbols * shape.symbol_bits
+                                               + shape.count_bits))
+        return tuple(rows)
+
+
+CodeTable = RawTable | PrefixTable

@@ -1,0 +1,93 @@
+"""What a build of the accelerator offers: the same object drives the compiler and the gateware."""
+
+import json
+import zlib
+from dataclasses import asdict, dataclass, field, replace
+
+from .tables import AutomatonShape, RawShape
+
+
+__all__ = ["PRESETS", "Target"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Sizes of an accelerator. A network's schedule is made for one target and carries its hash.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Output channels and inputs that the MAC array multiplies in a cycle. ``rows`` is a multiple
+        of ``requantisers``; ``columns`` is 4 or 8.
+    requantisers : int
+        Outputs that are requantised and stored in a cycle. 1, 2 or 4.
+    decoder : RawShape or AutomatonShape
+        The decoder between the weight memory and the tile store.
+    memory_words : int
+        Weight memory, in words of 32 bits.
+    activation_bytes : int
+        Activation memory, in bytes.
+    tile_words : int
+        Longest filter in the tile store, in words of ``columns`` weights. Two tiles are resident.
+    channels : int
+        Channel records (bias, multiplier, shift) of all layers together.
+    layers : int
+        Layers of a network.
+    codebooks : int
+        Codebooks that a network's layers choose from.
+
+    Raises
+    ------
+    ValueError
+        If a size can't be built.
+    """
+
+    rows: int = 8
+    columns: int = 4
+    requantisers: int = 2
+    decoder: RawShape | AutomatonShape = field(default_factory=AutomatonShape)
+    memory_words: int = 16384
+    activation_bytes: int = 8192
+    tile_words: int = 256
+    channels: int = 512
+    layers: int = 32
+    codebooks: int = 4
+
+    def __post_init__(self) -> None:
+        if self.columns not in (4, 8):
+            raise ValueError(f"Columns must be 4 or 8, not {self.columns}")
+        if self.requantisers not in (1, 2, 4):
+            raise ValueError(f"Requantisers must be 1, 2 or 4, not {self.requantisers}")
+        if not 4 <= self.rows <= 32 or self.rows % self.requantisers:
+            raise ValueError(f"Rows must be 4 to 32 and a multiple of the {self.requantisers} "
+                             f"requantisers, not {self.rows}")
+        for name, least, most in (("memory_words", 256, 1 << 16), ("tile_words", 16, 256),
+                                  ("activation_bytes", 1024, 1 << 16), ("channels", 64, 512),
+                                  ("layers", 2, 64), ("codebooks", 1, 16)):
+            value = getattr(self, name)
+            if not least <= value <= most or value.bit_count() != 1:
+                raise ValueError(f"{name} must be a power of two, {least} to {most}, not {value}")
+
+    @property
+    def hash(self) -> int:
+        """CRC-32 of all sizes: what a schedule and a gateware must agree on."""
+        sizes = asdict(self) | {"decoder": {"name": self.decoder.name, **asdict(self.decoder)}}
+        return zlib.crc32(json.dumps(sizes, sort_keys=True).encode())
+
+    @property
+    def multipliers(self) -> int:
+        """18 x 18 multipliers that the MAC array and the requantisers use."""
+        return self.rows * self.columns + 4 * self.requantisers
+
+    def with_decoder(self, decoder: RawShape | AutomatonShape) -> "Target":
+        """Return the same target with another decoder."""
+        return replace(self, decoder=decoder)
+
+
+#: Targets by board and device.
+PRESETS = {
+    ("ulx3s", "12F"): Target(rows=4, requantisers=1),
+    ("ulx3s", "25F"): Target(rows=4, requantisers=1),
+    ("ulx3s", "45F"): Target(),
+    ("ulx3s", "85F"): Target(),
+}
