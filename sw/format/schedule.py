@@ -36,10 +36,8 @@ class ScheduleRecord:
     ----------
     dataflow : Dataflow
         What the array does; bits 1:0 of the first field.
-    last : int
-        1 in the last layer; bit 2 of the first field.
     shared : int
-        1 where one channel record serves all outputs (pooling); bit 3 of the first field.
+        1 where one channel record serves all outputs (pooling); bit 2 of the first field.
     codebook : int
         Codebook of the layer's weights; bits 7:4 of the first field.
     fill : int
@@ -79,7 +77,6 @@ class ScheduleRecord:
     """
 
     dataflow: Dataflow
-    last: int
     shared: int
     codebook: int
     fill: int
@@ -129,7 +126,7 @@ class ScheduleRecord:
     def pack(self) -> bytes:
         """Return the record as the image holds it: 24 fields of 16 bits."""
         values = [value & 0xffff for value in astuple(self)]
-        head = (self.dataflow | self.last << 2 | self.shared << 3 | self.codebook << 4 | (self.fill & 0xff) << 8,
+        head = (self.dataflow | self.shared << 2 | self.codebook << 4 | (self.fill & 0xff) << 8,
                 self.activation_min & 0xff | (self.activation_max & 0xff) << 8,
                 self.output_zero_point & 0xff)
         return struct.pack(f"<{len(HALFWORDS)}H", *head, *values[HEAD_FIELDS:])
@@ -145,8 +142,7 @@ class ScheduleRecord:
         """
         flags, activation, zero_point, *values = struct.unpack(f"<{len(HALFWORDS)}H", data)
         head = {
-            "dataflow": Dataflow(flags & 3), "last": flags >> 2 & 1, "shared": flags >> 3 & 1,
-            "codebook": flags >> 4 & 15,
+            "dataflow": Dataflow(flags & 3), "shared": flags >> 2 & 1, "codebook": flags >> 4 & 15,
             "fill": signed(flags >> 8, 8),
             "activation_min": signed(activation & 0xff, 8),
             "activation_max": signed(activation >> 8, 8),
@@ -163,7 +159,7 @@ def signed(value: int, bits: int) -> int:
 
 
 #: Fields of ScheduleRecord that share the first three halfwords.
-HEAD_FIELDS = 8
+HEAD_FIELDS = 7
 
 #: What each halfword of a record holds, in order.
 HALFWORDS = ("flags", "activation", "output_zero_point",

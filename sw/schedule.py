@@ -1,0 +1,173 @@
+"""From a network and a target to schedule records, pooling records and cycles."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .format.layers import LayerDescriptor, Operation
+from .format.schedule import POOL_WEIGHT, Dataflow, ScheduleRecord
+from .format.target import Target
+
+
+__all__ = ["ScheduleError", "place_activations", "pooling_channel", "schedule"]
+
+
+class ScheduleError(ValueError):
+    """A network that a target can't run. The message says what exceeds what."""
+
+
+def place_activations(layers: Sequence[LayerDescriptor], target: Target) -> tuple[int, ...]:
+    """Return the byte address of the input and of every layer's output.
+
+    A layer reads one end of the activation memory and writes the other.
+
+    Raises
+    ------
+    ScheduleError
+        If a layer's input and output don't fit the activation memory together.
+    """
+    sizes = [int(np.prod(layers[0].input_shape)),
+             *(int(np.prod(layer.output_shape)) for layer in layers)]
+    for number, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        if before + after > target.activation_bytes:
+            raise ScheduleError(
+                f"layer {number}: input and output need {before + after} bytes of activation memory, "
+                f"{before + after - target.activation_bytes} more than the target's "
+                f"{target.activation_bytes}")
+    return tuple(target.activation_bytes - size if number % 2 else 0
+                 for number, size in enumerate(sizes))
+
+
+def schedule(layers: Sequence[LayerDescriptor], target: Target,
+             codebooks: Sequence[int] = ()) -> tuple[ScheduleRecord, ...]:
+    """Return each layer's schedule record.
+
+    Parameters
+    ----------
+    layers : sequence of LayerDescriptor
+        The network; each layer's input is the output of the one before.
+    target : Target
+        What runs it.
+    codebooks : sequence of int
+        Codebook of each layer, pooling layers included; by default 0 for all.
+
+    Raises
+    ------
+    ScheduleError
+        If the target can't run the network; the message names the layer and the excess.
+    """
+    if not layers:
+        raise ScheduleError("network must have a layer")
+    if len(layers) > target.layers:
+        raise ScheduleError(f"network has {len(layers)} layers, "
+                            f"{len(layers) - target.layers} more than the target's {target.layers}")
+    channels = sum(layer.channels for layer in layers)
+    if channels > target.channels:
+        raise ScheduleError(f"network has {channels} channel records, "
+                            f"{channels - target.channels} more than the target's {target.channels}")
+    for number, (before, after) in enumerate(zip(layers, layers[1:], strict=False)):
+        if np.prod(before.output_shape) != np.prod(after.input_shape):
+            raise ScheduleError(f"layer {number + 1}: input must have the {before.output_shape} "
+                                f"values of layer {number}, not {after.input_shape}")
+
+    addresses = place_activations(layers, target)
+    records = []
+    channel_base = 0
+    for number, layer in enumerate(layers):
+        try:
+            records.append(make_record(layer, target, addresses[number], addresses[number + 1],
+                                       channel_base, codebooks[number] if codebooks else 0))
+        except ValueError as error:
+            raise ScheduleError(
+                f"layer {number} ({layer.operation.name.lower()}): {error}") from error
+        channel_base += layer.channels
+    return tuple(records)
+
+
+def make_record(layer: LayerDescriptor, target: Target, in_base: int, out_base: int,
+                channel_base: int, codebook: int) -> ScheduleRecord:
+    height, width, in_channels = layer.input_shape
+    out_channels = layer.output_shape[2]
+    kernel_height, kernel_width = layer.kernel
+    pad_top, pad_left = layer.padding
+    row_bytes = width * in_channels
+
+    if layer.operation.has_weights:
+        dataflow = Dataflow.DENSE
+        kernel_row = kernel_width * in_channels
+        outputs = min(target.rows, out_channels)
+        beats, beat_step, tile_step = -(-kernel_row // target.columns), target.columns, 0
+        if kernel_height * beats > target.tile_words:
+            raise ScheduleError(
+                f"a filter takes {kernel_height * beats} words of {target.columns} weights, "
+                f"{kernel_height * beats - target.tile_words} more than the tile store's "
+                f"{target.tile_words}")
+    else:
+        maximum = layer.operation is Operation.MAX_POOL
+        dataflow = Dataflow.MAXIMUM if maximum else Dataflow.DIAGONAL
+        kernel_row = 0
+        outputs = min(target.rows, target.columns, out_channels)
+        beats, beat_step, tile_step = kernel_width, in_channels, outputs
+        if not maximum:
+            pooling_channel(layer)
+    tiles = -(-out_channels // outputs)
+
+    return ScheduleRecord(
+        dataflow=dataflow,
+        shared=int(not layer.operation.has_weights),
+        codebook=codebook,
+        fill=-128 if dataflow is Dataflow.MAXIMUM else layer.input_zero_point,
+        activation_min=layer.activation_min,
+        activation_max=layer.activation_max,
+        output_zero_point=layer.output_zero_point if layer.operation.has_weights else 0,
+        tiles=tiles,
+        outputs=outputs,
+        outputs_last=out_channels - (tiles - 1) * outputs,
+        out_height=layer.output_shape[0],
+        out_width=layer.output_shape[1],
+        kernel_rows=kernel_height,
+        beats=beats,
+        beat_step=beat_step,
+        tile_step=tile_step,
+        origin=(in_base - pad_top * row_bytes - pad_left * in_channels) & 0xffff,
+        row_bytes=row_bytes,
+        in_height=height,
+        x_start=-pad_left * in_channels,
+        x_step=layer.stride[1] * in_channels,
+        y_start=-pad_top,
+        y_step=layer.stride[0] * row_bytes,
+        y_stride=layer.stride[0],
+        out_base=out_base,
+        out_stride=out_channels,
+        channel_base=channel_base,
+        kernel_row=kernel_row,
+    )
+
+
+def pooling_channel(layer: LayerDescriptor) -> tuple[int, int]:
+    """Return multiplier and shift of the channel record that a pooling layer's outputs share.
+
+    With them the requantiser turns ``2 * max`` into max, or ``POOL_WEIGHT * sum`` into TFLite's
+    average: the sum over the window divided by its size, rounded half away from zero. Every sum that
+    can occur is tried.
+
+    Raises
+    ------
+    ScheduleError
+        If average pooling has padding, or a window so large that the requantiser can't divide
+        by its size.
+    """
+    if layer.operation is Operation.MAX_POOL:
+        return 1 << 30, 0
+    if any((layer.output_shape[axis] - 1) * layer.stride[axis] + layer.kernel[axis]
+           > layer.input_shape[axis] or layer.padding[axis] for axis in (0, 1)):
+        raise ScheduleError("average pooling must have no padding")
+
+    window = layer.kernel[0] * layer.kernel[1]
+    sums = np.arange(-128 * window, 127 * window + 1)
+    averages = np.sign(sums) * ((np.abs(sums) + window // 2) // window)
+    multiplier, shift = quantise_multiplier(1 / (window * POOL_WEIGHT))
+    if shift < -31 or not np.array_equal(requantise(sums * POOL_WEIGHT, multiplier, shift), averages):
+        raise ScheduleError(f"average pooling of a window of {layer.kernel} can't be exact")
+    return multiplier, shift
