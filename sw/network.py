@@ -1,0 +1,398 @@
+"""Networks: in float as they were trained, and in integers as the gateware computes them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property, reduce
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sw.format.layers import InputDescription, LayerDescriptor, Operation
+from sw.windows import places, taps
+
+
+__all__ = ["Activation", "FloatLayer", "FloatNetwork", "Layer", "Network", "Quantisation",
+           "calibrate", "integer_network", "quantise_multiplier"]
+
+
+FloatArray = NDArray[np.float32]
+Int8Array = NDArray[np.int8]
+Shape = tuple[int, int, int]
+
+#: Parts of the observed range at which calibration tries to clip.
+CLIPPINGS = np.linspace(0.5, 1, 26)
+
+
+class Activation(StrEnum):
+    """Function that a layer applies to its sums."""
+
+    NONE = "none"
+    RELU = "relu"
+    RELU6 = "relu6"
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Least and greatest output."""
+        return {"none": (-np.inf, np.inf), "relu": (0.0, np.inf), "relu6": (0.0, 6.0)}[self]
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """What the int8 values q of a tensor stand for: ``scale * (q - zero_point)``."""
+
+    scale: float
+    zero_point: int
+
+    @classmethod
+    def between(cls, low: float, high: float) -> "Quantisation":
+        """Return the quantisation whose values reach from ``low`` to ``high`` and include 0."""
+        low, high = min(low, 0.0), max(high, 0.0)
+        scale = (high - low) / 255 or 1.0
+        return cls(scale, int(np.clip(np.rint(-128 - low / scale), -128, 127)))
+
+    def quantise(self, x: ArrayLike) -> Int8Array:
+        """Return the nearest int8 values, halves to even."""
+        q: Int8Array = np.clip(np.rint(np.asarray(x, np.float64) / self.scale) + self.zero_point,
+                               -128, 127).astype(np.int8)
+        return q
+
+    def restore(self, q: Int8Array) -> NDArray[np.float64]:
+        """Return what ``q`` stands for."""
+        return self.scale * (q.astype(np.float64) - self.zero_point)
+
+
+@dataclass(frozen=True, eq=False)
+class FloatLayer:
+    """One layer as it was trained. `LayerDescriptor` explains the geometry.
+
+    Parameters
+    ----------
+    name : str
+        What tables call it.
+    activation : Activation
+        Applied to the sums; NONE in pooling.
+    weights : array of float32, shape (Cout, KH, KW, Cin), or None
+        None in pooling.
+    bias : array of float32, shape (Cout,), or None
+        None in pooling.
+
+    Raises
+    ------
+    ValueError
+        If the shapes don't fit each other.
+    """
+
+    name: str
+    operation: Operation
+    input_shape: Shape
+    output_shape: Shape
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    activation: Activation
+    weights: FloatArray | None = None
+    bias: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        anything = Quantisation(1.0, 0)
+        check_arrays(self.name, self.describe(anything, anything), self.weights, bias=self.bias)
+        if not self.operation.has_weights and self.activation is not Activation.NONE:
+            raise ValueError(f"{self.name}: pooling must have no activation, not {self.activation}")
+
+    def describe(self, before: Quantisation, after: Quantisation) -> LayerDescriptor:
+        """Return the layer for inputs quantised as ``before`` says and outputs as ``after``."""
+        low, high = (after.quantise(limit) for limit in self.activation.limits)
+        return LayerDescriptor(
+            self.operation, self.input_shape, self.output_shape, self.kernel, self.stride,
+            self.padding, before.zero_point, after.zero_point, int(low), int(high),
+            before.scale, after.scale)
+
+    def apply(self, x: FloatArray) -> FloatArray:
+        """Return outputs (n, OH, OW, Cout) for inputs that hold (n, H, W, Cin) in NHWC order."""
+        x = x.reshape(-1, *self.input_shape)
+        if self.operation is Operation.MAX_POOL:
+            return reduce(np.maximum, (inputs for _, _, inputs in taps(x, self, -np.inf)))
+        if self.weights is None or self.bias is None:
+            total = sum(inputs for _, _, inputs in taps(x, self, 0))
+            return (total / places(self)).astype(np.float32)
+        sums = np.tile(self.bias, (len(x), *self.output_shape[:2], 1))
+        for row, column, inputs in taps(x, self, 0):
+            sums += inputs @ self.weights[:, row, column].T
+        return np.clip(sums, *self.activation.limits)
+
+
+@dataclass(frozen=True, eq=False)
+class FloatNetwork:
+    """A trained network: layers one after another.
+
+    Parameters
+    ----------
+    name : str
+        What reports call it.
+    input : InputDescription
+        How a user's input is normalised, and how it is quantised then.
+    input_shape : tuple of int
+        Height, width, channels of an input.
+    layers : tuple of FloatLayer
+        In order; a fully-connected layer flattens what comes before it.
+
+    Raises
+    ------
+    ValueError
+        If a layer doesn't fit the one before it.
+    """
+
+    name: str
+    input: InputDescription
+    input_shape: Shape
+    layers: tuple[FloatLayer, ...]
+
+    def __post_init__(self) -> None:
+        check_chain(self.name, [(layer.name, layer) for layer in self.layers], self.input_shape)
+
+    @property
+    def weighted(self) -> tuple[FloatLayer, ...]:
+        """Layers that have weights."""
+        return tuple(layer for layer in self.layers if layer.operation.has_weights)
+
+    def normalise(self, x: ArrayLike) -> FloatArray:
+        """Return the user's inputs ``x`` as the first layer takes them."""
+        values = np.asarray(x, np.float32).reshape(-1, *self.input_shape)
+        return ((values - np.float32(self.input.mean)) / np.float32(self.input.divisor))
+
+    def run(self, x: ArrayLike) -> list[FloatArray]:
+        """Return every layer's outputs for the user's inputs ``x``, in order."""
+        outputs = []
+        values = self.normalise(x)
+        for layer in self.layers:
+            values = layer.apply(values)
+            outputs.append(values)
+        return outputs
+
+    def classify(self, x: ArrayLike) -> NDArray[np.intp]:
+        """Return the class of each of the user's inputs: the first of its greatest outputs."""
+        outputs = self.run(x)[-1]
+        classes: NDArray[np.intp] = outputs.reshape(len(outputs), -1).argmax(axis=1)
+        return classes
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One layer of an integer network, with its arrays.
+
+    Parameters
+    ----------
+    name : str
+        What tables call it.
+    descriptor : LayerDescriptor
+        What it computes.
+    weights : array of int8, shape (Cout, KH, KW, Cin), or None
+        None in pooling.
+    weight_scale : array of float64, shape (Cout,)
+        What one unit of a filter's weights stands for. Here and below, empty in pooling.
+    bias : array of int32, shape (Cout,)
+        TFLite's, in units of input scale times weight scale.
+    multiplier : array of int32, shape (Cout,)
+        From sums to outputs: ``multiplier / 2**31 * 2**shift``. 2**30 to 2**31 - 1.
+    shift : array of int8, shape (Cout,)
+        -31 to 30, negative to the right.
+
+    Raises
+    ------
+    ValueError
+        If the arrays don't fit the descriptor, or a sum could leave 32 bits.
+    """
+
+    name: str
+    descriptor: LayerDescriptor
+    weights: Int8Array | None
+    weight_scale: NDArray[np.float64]
+    bias: NDArray[np.int32]
+    multiplier: NDArray[np.int32]
+    shift: NDArray[np.int8]
+
+    @classmethod
+    def pooling(cls, name: str, descriptor: LayerDescriptor) -> "Layer":
+        """Return a layer without arrays."""
+        return cls(name, descriptor, None, np.empty(0, np.float64), np.empty(0, np.int32),
+                   np.empty(0, np.int32), np.empty(0, np.int8))
+
+    def __post_init__(self) -> None:
+        check_arrays(self.name, self.descriptor, self.weights, weight_scale=self.weight_scale,
+                     bias=self.bias, multiplier=self.multiplier, shift=self.shift)
+        if self.weights is None:
+            return
+        zero_point = self.descriptor.input_zero_point
+        greatest = np.abs(self.weights.astype(np.int64)).sum(axis=(1, 2, 3))
+        greatest = greatest * max(128 + zero_point, 127 - zero_point) + np.abs(
+            self.bias.astype(np.int64))
+        if greatest.max() >= 1 << 31:
+            raise ValueError(f"{self.name}: sums must fit 32 bits, not reach {greatest.max()}")
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network in integers.
+
+    Parameters
+    ----------
+    name : str
+        What reports call it.
+    input : InputDescription
+        How a user's input becomes int8.
+    layers : tuple of Layer
+        In order; a fully-connected layer flattens what comes before it.
+
+    Raises
+    ------
+    ValueError
+        If a layer doesn't fit the one before it.
+    """
+
+    name: str
+    input: InputDescription
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        check_chain(self.name, [(layer.name, layer.descriptor) for layer in self.layers])
+
+    @property
+    def input_shape(self) -> Shape:
+        """Height, width, channels of an input."""
+        return self.layers[0].descriptor.input_shape
+
+    @property
+    def weighted(self) -> tuple[Layer, ...]:
+        """Layers that have weights."""
+        return tuple(layer for layer in self.layers if layer.weights is not None)
+
+    @cached_property
+    def weights(self) -> int:
+        """Number of weights."""
+        return sum(layer.descriptor.weights for layer in self.layers)
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiplications of a weight by an input, padding included."""
+        return sum(layer.descriptor.macs for layer in self.layers)
+
+    def quantise_input(self, x: ArrayLike) -> Int8Array:
+        """Return the user's inputs ``x`` as int8, shape (n, H, W, C)."""
+        values = np.asarray(x, np.float64).reshape(-1, *self.input_shape)
+        return Quantisation(self.input.scale, self.input.zero_point).quantise(
+            (values - self.input.mean) / self.input.divisor)
+
+
+def check_arrays(name: str, descriptor: LayerDescriptor, weights: NDArray[Any] | None,
+                 **records: NDArray[Any] | None) -> None:
+    found = None if weights is None else weights.shape
+    if found != descriptor.weight_shape:
+        raise ValueError(f"{name}: weights must have shape {descriptor.weight_shape}, not {found}")
+    expected = descriptor.channels if descriptor.operation.has_weights else 0
+    for label, record in records.items():
+        found = (0,) if record is None else record.shape
+        if found != (expected,):
+            raise ValueError(f"{name}: {label} must have shape {(expected,)}, not {found}")
+
+
+def check_chain(network: str, layers: Sequence[tuple[str, FloatLayer | LayerDescriptor]],
+                input_shape: Shape | None = None) -> None:
+    if not layers:
+        raise ValueError(f"{network}: a network must have layers")
+    before = input_shape or layers[0][1].input_shape
+    for name, layer in layers:
+        flatten = layer.operation is Operation.FULLY_CONNECTED
+        expected = (1, 1, prod(before)) if flatten else before
+        if layer.input_shape != expected:
+            raise ValueError(f"{name}: input shape must be {expected}, not {layer.input_shape}")
+        before = layer.output_shape
+
+
+def calibrate(network: FloatNetwork, x: ArrayLike) -> tuple[Quantisation, ...]:
+    """Choose how the outputs of each layer are quantised: with the least squared error on ``x``.
+
+    Parameters
+    ----------
+    x : array
+        Inputs as the user gives them, e.g. 100 training samples.
+
+    Returns
+    -------
+    tuple of Quantisation
+        One for each layer. Pooling keeps that of its input.
+    """
+    chosen = [Quantisation(network.input.scale, network.input.zero_point)]
+    for layer, outputs in zip(network.layers, network.run(x), strict=True):
+        chosen.append(closest(outputs) if layer.operation.has_weights else chosen[-1])
+    return tuple(chosen[1:])
+
+
+def closest(values: FloatArray) -> Quantisation:
+    def error(quantisation: Quantisation) -> float:
+        return float(np.square(quantisation.restore(quantisation.quantise(values)) - values).sum())
+
+    low, high = float(values.min()), float(values.max())
+    return min((Quantisation.between(low * part, high * part) for part in CLIPPINGS), key=error)
+
+
+def quantise_multiplier(real: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+    """Return multipliers and shifts that stand for ``real`` factors, as TFLite's does.
+
+    ``real`` is about ``multiplier / 2**31 * 2**shift``, with multipliers of 31 significant bits.
+
+    Raises
+    ------
+    ValueError
+        If a factor is not 2**-32 to 2**30.
+    """
+    mantissa, shift = np.frexp(real)
+    multiplier = np.floor(mantissa * (1 << 31) + 0.5).astype(np.int64)
+    rounded_up = multiplier == 1 << 31
+    multiplier = np.where(rounded_up, 1 << 30, multiplier)
+    shift = shift + rounded_up
+    if not np.all(np.isfinite(real) & (multiplier > 0) & (shift >= -31) & (shift <= 30)):
+        raise ValueError(f"Factors from sums to outputs must be 2**-32 to 2**30, not {real}")
+    return multiplier.astype(np.int32), shift.astype(np.int8)
+
+
+def integer_network(network: FloatNetwork, outputs: Sequence[Quantisation],
+                    weights: Sequence[tuple[Int8Array, ArrayLike]]) -> Network:
+    """Return ``network`` in integers.
+
+    Parameters
+    ----------
+    outputs : sequence of Quantisation
+        How each layer's outputs are quantised, from `calibrate`.
+    weights : sequence of (array of int8, array of float)
+        For each layer that has weights: its weights as a quantiser chose them, shape (Cout, KH, KW,
+        Cin), and what one unit stands for, in each filter or in all.
+
+    Raises
+    ------
+    ValueError
+        If shapes don't fit, a scale isn't positive, or a bias or a sum needs more than 32 bits.
+    """
+    layers = []
+    before = Quantisation(network.input.scale, network.input.zero_point)
+    remaining = iter(weights)
+    for layer, after in zip(network.layers, outputs, strict=True):
+        descriptor = layer.describe(before, after)
+        if layer.bias is None:
+            layers.append(Layer.pooling(layer.name, descriptor))
+        else:
+            integers, scale = next(remaining)
+            scales = np.broadcast_to(np.asarray(scale, np.float64), layer.bias.shape)
+            if not np.all((scales > 0) & np.isfinite(scales)):
+                raise ValueError(f"{layer.name}: weight scales must be positive, not {scales}")
+            bias = np.rint(layer.bias / (before.scale * scales))
+            if np.abs(bias).max() >= 1 << 31:
+                raise ValueError(f"{layer.name}: biases must fit 32 bits, not reach "
+                                 f"{np.abs(bias).max():.0f}")
+            multiplier, shift = quantise_multiplier(before.scale * scales / after.scale)
+            layers.append(Layer(layer.name, descriptor, integers, scales, bias.astype(np.int32),
+                                multiplier, shift))
+        before = after
+    return Network(network.name, network.input, tuple(layers))
