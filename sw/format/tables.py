@@ -49,7 +49,8 @@ class AutomatonShape:
     Raises
     ------
     ValueError
-        If a parameter is out of range or no row of 18 bits can hold even one symbol.
+        If a parameter is out of range, no row of 18 bits can hold even one symbol, or the shortest
+        codewords are too long for the alphabet.
     """
 
     name = "automaton"
@@ -67,6 +68,9 @@ class AutomatonShape:
             raise ValueError(f"Substreams must be 2, 4 or 8, not {self.substreams}")
         if self.row_symbols < 1:
             raise ValueError(f"No row of {ROW_BITS} bits can hold a symbol of {self!r}")
+        if 1 << self.min_code_length > self.symbols:
+            raise ValueError(f"A step must take fewer than {self.step_bits} bits, since a code of "
+                             f"{self.symbols} symbols can't have {self.min_code_length} bits each")
 
     @property
     def symbols(self) -> int:

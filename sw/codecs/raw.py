@@ -1,0 +1,70 @@
+"""Fixed-width symbols: the baseline, and the codec of plain int8 weights."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..format.sections import FormatError, pack_code
+from ..format.tables import GROUP, RawTable
+
+
+__all__ = ["RawCodec"]
+
+
+class RawCodec:
+    """Writes every symbol with 1, 2, 4 or 8 bits, from bit 0 of word 0 up.
+
+    The symbols are padded with zeros to whole groups, the bits to whole words of 32 bits.
+    """
+
+    def fit(self, layers: Sequence[NDArray[np.integer]]) -> RawTable:
+        """Return the narrowest table that holds all symbols.
+
+        Raises
+        ------
+        ValueError
+            If a symbol is negative or has more than 8 bits.
+        """
+        least = min((int(symbols.min()) for symbols in layers if symbols.size), default=0)
+        most = max((int(symbols.max()) for symbols in layers if symbols.size), default=0)
+        for bits in (1, 2, 4, 8):
+            if 0 <= least and most < 1 << bits:
+                return RawTable(bits)
+        raise ValueError(f"Raw symbols must be 0 to 255, not {least} to {most}")
+
+    def encode(self, symbols: NDArray[np.integer], table: RawTable) -> bytes:
+        """Return coded data, whole words of 32 bits."""
+        padded = np.zeros(coded_words(len(symbols), table) * 32 // table.symbol_bits, np.uint8)
+        padded[:len(symbols)] = symbols
+        bits = padded[:, None] >> np.arange(table.symbol_bits, dtype=np.uint8) & 1
+        return np.packbits(bits, bitorder="little").tobytes()
+
+    def decode(self, coded: bytes, table: RawTable, count: int) -> NDArray[np.int64]:
+        """Return the ``count`` symbols that ``coded`` holds.
+
+        Raises
+        ------
+        FormatError
+            If it has another length than they need, or padding isn't zero.
+        """
+        if len(coded) != coded_words(count, table) * 4:
+            raise FormatError(f"coded data: {count} symbols of {table.symbol_bits} bits take "
+                              f"{coded_words(count, table) * 4} bytes, not {len(coded)}")
+        bits = np.unpackbits(np.frombuffer(coded, np.uint8), bitorder="little")
+        places = 1 << np.arange(table.symbol_bits)
+        symbols: NDArray[np.int64] = bits.reshape(-1, table.symbol_bits) @ places
+        if symbols[count:].any():
+            raise FormatError("coded data: padding must be zero")
+        return symbols[:count]
+
+    def bits(self, layers: Sequence[NDArray[np.integer]]) -> int:
+        """Return the bits that table and coded data take."""
+        table = self.fit(layers)
+        words = coded_words(sum(symbols.size for symbols in layers), table)
+        return len(pack_code(table)) * 8 + words * 32
+
+
+def coded_words(count: int, table: RawTable) -> int:
+    """Words of 32 bits that ``count`` symbols take, in whole groups."""
+    return -(-(count + -count % GROUP) * table.symbol_bits // 32)
