@@ -82,7 +82,8 @@ def mean(layer: Layer, x: Int8Array) -> NDArray[np.int64]:
     total = reduce(np.add, (inputs for _, _, inputs in windows))
     count = places(layer.descriptor)
     # Halves away from zero.
-    return np.sign(total) * ((np.abs(total) + count // 2) // count)
+    rounded: NDArray[np.int64] = np.sign(total) * ((np.abs(total) + count // 2) // count)
+    return rounded
 
 
 def run(network: Network, x: Int8Array) -> list[Int8Array]:

@@ -22,9 +22,6 @@ FloatArray = NDArray[np.float32]
 Int8Array = NDArray[np.int8]
 Shape = tuple[int, int, int]
 
-#: Parts of the observed range at which calibration tries to clip.
-CLIPPINGS = np.linspace(0.5, 1, 26)
-
 
 class Activation(StrEnum):
     """Function that a layer applies to its sums."""
@@ -312,7 +309,7 @@ def check_chain(network: str, layers: Sequence[tuple[str, FloatLayer | LayerDesc
 
 
 def calibrate(network: FloatNetwork, x: ArrayLike) -> tuple[Quantisation, ...]:
-    """Choose how the outputs of each layer are quantised: with the least squared error on ``x``.
+    """Choose how the outputs of each layer are quantised: from the least to the greatest on ``x``.
 
     Parameters
     ----------
@@ -326,16 +323,9 @@ def calibrate(network: FloatNetwork, x: ArrayLike) -> tuple[Quantisation, ...]:
     """
     chosen = [Quantisation(network.input.scale, network.input.zero_point)]
     for layer, outputs in zip(network.layers, network.run(x), strict=True):
-        chosen.append(closest(outputs) if layer.operation.has_weights else chosen[-1])
+        chosen.append(Quantisation.between(float(outputs.min()), float(outputs.max()))
+                      if layer.operation.has_weights else chosen[-1])
     return tuple(chosen[1:])
-
-
-def closest(values: FloatArray) -> Quantisation:
-    def error(quantisation: Quantisation) -> float:
-        return float(np.square(quantisation.restore(quantisation.quantise(values)) - values).sum())
-
-    low, high = float(values.min()), float(values.max())
-    return min((Quantisation.between(low * part, high * part) for part in CLIPPINGS), key=error)
 
 
 def quantise_multiplier(real: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.int8]]:

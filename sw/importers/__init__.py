@@ -1,0 +1,1 @@
+"""Model files: each importer reads one format into a `sw.network.FloatNetwork`."""
