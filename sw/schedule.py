@@ -1,13 +1,15 @@
 """From a network and a target to schedule records, pooling records and cycles."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from .format.layers import LayerDescriptor, Operation
-from .format.schedule import POOL_WEIGHT, Dataflow, ScheduleRecord
-from .format.target import Target
+from sw.format.layers import LayerDescriptor, Operation
+from sw.format.schedule import POOL_WEIGHT, Dataflow, ScheduleRecord
+from sw.format.target import Target
+from sw.golden import requantise
+from sw.network import quantise_multiplier
 
 
 __all__ = ["ScheduleError", "place_activations", "pooling_channel", "schedule"]
@@ -29,11 +31,11 @@ def place_activations(layers: Sequence[LayerDescriptor], target: Target) -> tupl
     """
     sizes = [int(np.prod(layers[0].input_shape)),
              *(int(np.prod(layer.output_shape)) for layer in layers)]
-    for number, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for number, (before, after) in enumerate(pairwise(sizes)):
         if before + after > target.activation_bytes:
             raise ScheduleError(
-                f"layer {number}: input and output need {before + after} bytes of activation memory, "
-                f"{before + after - target.activation_bytes} more than the target's "
+                f"layer {number}: input and output need {before + after} bytes of activation "
+                f"memory, {before + after - target.activation_bytes} more than the target's "
                 f"{target.activation_bytes}")
     return tuple(target.activation_bytes - size if number % 2 else 0
                  for number, size in enumerate(sizes))
@@ -64,9 +66,9 @@ def schedule(layers: Sequence[LayerDescriptor], target: Target,
                             f"{len(layers) - target.layers} more than the target's {target.layers}")
     channels = sum(layer.channels for layer in layers)
     if channels > target.channels:
-        raise ScheduleError(f"network has {channels} channel records, "
-                            f"{channels - target.channels} more than the target's {target.channels}")
-    for number, (before, after) in enumerate(zip(layers, layers[1:], strict=False)):
+        raise ScheduleError(f"network has {channels} channel records, {channels - target.channels} "
+                            f"more than the target's {target.channels}")
+    for number, (before, after) in enumerate(pairwise(layers)):
         if np.prod(before.output_shape) != np.prod(after.input_shape):
             raise ScheduleError(f"layer {number + 1}: input must have the {before.output_shape} "
                                 f"values of layer {number}, not {after.input_shape}")
@@ -149,8 +151,8 @@ def pooling_channel(layer: LayerDescriptor) -> tuple[int, int]:
     """Return multiplier and shift of the channel record that a pooling layer's outputs share.
 
     With them the requantiser turns ``2 * max`` into max, or ``POOL_WEIGHT * sum`` into TFLite's
-    average: the sum over the window divided by its size, rounded half away from zero. Every sum that
-    can occur is tried.
+    average: the sum over the window divided by its size, rounded half away from zero. Every sum
+    that can occur is tried.
 
     Raises
     ------
@@ -167,7 +169,7 @@ def pooling_channel(layer: LayerDescriptor) -> tuple[int, int]:
     window = layer.kernel[0] * layer.kernel[1]
     sums = np.arange(-128 * window, 127 * window + 1)
     averages = np.sign(sums) * ((np.abs(sums) + window // 2) // window)
-    multiplier, shift = quantise_multiplier(1 / (window * POOL_WEIGHT))
-    if shift < -31 or not np.array_equal(requantise(sums * POOL_WEIGHT, multiplier, shift), averages):
+    multiplier, shift = quantise_multiplier(np.array([1 / (window * POOL_WEIGHT)]))
+    if not np.array_equal(requantise(sums * POOL_WEIGHT, multiplier, shift), averages):
         raise ScheduleError(f"average pooling of a window of {layer.kernel} can't be exact")
-    return multiplier, shift
+    return int(multiplier[0]), int(shift[0])

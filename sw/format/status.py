@@ -3,7 +3,7 @@
 from enum import IntEnum
 
 
-__all__ = ["Error", "State"]
+__all__ = ["Counter", "Error", "State"]
 
 
 class State(IntEnum):
@@ -37,3 +37,22 @@ class Error(IntEnum):
     CODE_TABLE = 7
     #: The coded data ended before the last weight.
     CODED_DATA = 8
+
+
+class Counter(IntEnum):
+    """Counters of the last run, and of the last load. Each has 32 bits."""
+
+    #: Cycles from the run's start until its last output was written.
+    CYCLES = 0
+    #: Cycles in which the MAC array waited for weights.
+    WAITING = 1
+    #: Cycles in which the MAC array was given activations.
+    BEATS = 2
+    #: Transfers of up to four weights from the decoder to the tile store.
+    TRANSFERS = 3
+    #: Words of coded data that the decoder took.
+    CODED_WORDS = 4
+    #: Cycles that the last load took.
+    LOAD_CYCLES = 5
+    #: Value of CYCLES at the end of layer n, in counter LAYER + n.
+    LAYER = 64

@@ -1,0 +1,146 @@
+"""Datapath: from activations and weights to the next layer's activations."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.engine.filler import tile_write
+from hw.engine.sequencer import BEAT
+from hw.mac.array import MacArray
+from hw.mac.outputs import CHANNEL_WRITE, POSITION, OutputStage
+from hw.mac.tiles import TileStore
+from hw.memory.activations import ActivationMemory
+from hw.pipeline import delay
+
+
+__all__ = ["BYTE_WRITE", "Datapath"]
+
+
+#: A byte for the activation memory.
+BYTE_WRITE = data.StructLayout({"address": 16, "data": 8})
+
+#: Range and zero point of a layer's outputs.
+LAYER = data.StructLayout({
+    "zero_point": signed(8), "minimum": signed(8), "maximum": signed(8),
+})
+
+
+class Datapath(wiring.Component):
+    """Joins activation memory, tile store, MAC array and output stage.
+
+    Takes a beat a cycle and never stalls; the outputs of a window are in the activation memory
+    ``latency`` cycles after its last beat. The host reads and writes bytes while there are no
+    beats: a write a cycle, and one read at a time.
+
+    Parameters
+    ----------
+    target : Target
+        Sizes of the accelerator.
+
+    Members
+    -------
+    beats : In(stream.Signature(BEAT, always_ready=True))
+        What to do each cycle.
+    layer : In(LAYER)
+        Range and zero point of the outputs; stable until they are written.
+    tile_writes : In(stream.Signature(tile_write(target.rows), always_ready=True))
+        Weights for the tile store.
+    channels : In(stream.Signature(CHANNEL_WRITE, always_ready=True))
+        Fields of channel records.
+    host_writes : In(stream.Signature(BYTE_WRITE, always_ready=True))
+        Bytes for the activation memory.
+    host_reads : In(stream.Signature(16))
+        Addresses of bytes of the activation memory.
+    host_bytes : Out(stream.Signature(8))
+        The bytes read.
+    """
+
+    def __init__(self, target):
+        self.target = target
+        self.activations = ActivationMemory(target)
+        self.tiles = TileStore(target)
+        self.array = MacArray(target, POSITION)
+        self.outputs = OutputStage(target)
+        self.memory_latency = max(self.activations.latency, self.tiles.latency)
+        self.latency = self.memory_latency + self.array.latency + self.outputs.latency + 1
+        super().__init__({
+            "beats": In(stream.Signature(BEAT, always_ready=True)),
+            "layer": In(LAYER),
+            "tile_writes": In(stream.Signature(tile_write(target.rows), always_ready=True)),
+            "channels": In(stream.Signature(CHANNEL_WRITE, always_ready=True)),
+            "host_writes": In(stream.Signature(BYTE_WRITE, always_ready=True)),
+            "host_reads": In(stream.Signature(16)),
+            "host_bytes": Out(stream.Signature(8)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        m.submodules.activations = activations = self.activations
+        m.submodules.tiles = tiles = self.tiles
+        m.submodules.array = array = self.array
+        m.submodules.outputs = outputs = self.outputs
+
+        beat = self.beats.payload
+        connect(m, flipped(self.tile_writes), tiles.writes)
+        tile_delay = self.memory_latency - tiles.latency
+        m.d.comb += [
+            tiles.reads.valid.eq(delay(m, self.beats.valid, tile_delay, reset_less=False)),
+            tiles.reads.payload.eq(delay(m, beat.weight, tile_delay)),
+        ]
+
+        reading = Signal()
+        host_read = self.host_reads.valid & self.host_reads.ready
+        activation_delay = self.memory_latency - activations.latency
+        read = activations.reads.payload
+        beat_read = Cat(beat.address, beat.offset, beat.row_bytes, beat.inside, beat.fill)
+        # The byte at the address, as the only one of its row.
+        byte_read = Cat(self.host_reads.payload, C(0, 17), C(1, 16), C(1, 1), C(0, 8))
+        m.d.comb += [
+            self.host_reads.ready.eq(~reading & ~self.host_bytes.valid),
+            activations.reads.valid.eq(
+                delay(m, self.beats.valid | host_read, activation_delay, reset_less=False)),
+            Cat(read.address, read.offset, read.row_bytes, read.inside, read.fill).eq(
+                delay(m, Mux(host_read, byte_read, beat_read), activation_delay)),
+        ]
+        with m.If(host_read):
+            m.d.sync += reading.eq(1)
+        with m.If(reading & activations.activations.valid):
+            m.d.sync += [
+                reading.eq(0),
+                self.host_bytes.valid.eq(1),
+                self.host_bytes.payload.eq(activations.activations.payload[0]),
+            ]
+        with m.If(self.host_bytes.valid & self.host_bytes.ready):
+            m.d.sync += self.host_bytes.valid.eq(0)
+
+        control = Cat(beat.dataflow, beat.first, beat.last, beat.position)
+        array_beat = array.beats.payload
+        m.d.comb += [
+            array.beats.valid.eq(
+                delay(m, self.beats.valid, self.memory_latency, reset_less=False)),
+            Cat(array_beat.dataflow, array_beat.first, array_beat.last, array_beat.tag).eq(
+                delay(m, control, self.memory_latency)),
+            array_beat.activations.eq(activations.activations.payload),
+            array_beat.weights.eq(tiles.weights.payload),
+        ]
+
+        connect(m, array.sums, outputs.sums)
+        connect(m, flipped(self.channels), outputs.channels)
+        m.d.comb += outputs.layer.eq(self.layer)
+
+        write = activations.writes.payload
+        m.d.comb += [
+            activations.writes.valid.eq(outputs.writes.valid),
+            write.eq(outputs.writes.payload),
+        ]
+        with m.If(self.host_writes.valid):
+            m.d.comb += [
+                activations.writes.valid.eq(1),
+                write.address.eq(self.host_writes.payload.address),
+                write.data[0].eq(self.host_writes.payload.data),
+                write.count.eq(1),
+            ]
+
+        return m
+
