@@ -1,0 +1,95 @@
+"""Resources of a build: whole, by block, and before anything is synthesised."""
+
+import re
+
+
+__all__ = ["DEVICES", "blocks", "count_cells", "excess", "hard_blocks", "report_resources"]
+
+
+#: What nextpnr finds in a device. It takes a 12F for the 25F that it is made as.
+DEVICES = {
+    "LFE5U-12F": {"lut4": 24288, "ff": 24288, "ebr": 56, "spram": 0, "dsp": 28},
+    "LFE5U-25F": {"lut4": 24288, "ff": 24288, "ebr": 56, "spram": 0, "dsp": 28},
+    "LFE5U-45F": {"lut4": 43848, "ff": 43848, "ebr": 108, "spram": 0, "dsp": 72},
+    "LFE5U-85F": {"lut4": 83640, "ff": 83640, "ebr": 208, "spram": 0, "dsp": 156},
+}
+
+NEXTPNR_BELS = {"lut4": "TRELLIS_COMB", "ff": "TRELLIS_FF", "ebr": "DP16KD", "dsp": "MULT18X18D"}
+
+# How many of each resource a cell of yosys takes.
+YOSYS_CELLS = {
+    "lut4": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
+    "ff": {"TRELLIS_FF": 1},
+    "ebr": {"DP16KD": 1, "PDPW16KD": 1},
+    "dsp": {"MULT18X18D": 1},
+}
+
+BLOCK_METHOD = ("yosys synth_ecp5 -noflatten: blocks synthesised one by one, so their sum is more "
+                "than the whole, which is optimised across blocks")
+
+
+def report_resources(nextpnr, by_block):
+    """Return the report's section ``resources``.
+
+    Parameters
+    ----------
+    nextpnr : dict
+        The JSON report of nextpnr-ecp5.
+    by_block : dict
+        As `blocks` returns it.
+    """
+    totals = {}
+    for resource, bel in NEXTPNR_BELS.items():
+        usage = nextpnr["utilization"][bel]
+        totals[resource] = {"used": usage["used"], "available": usage["available"]}
+    totals["spram"] = {"used": 0, "available": 0}
+    return totals | {"by_block": {"method": BLOCK_METHOD, "blocks": by_block}}
+
+
+def count_cells(cells):
+    """Return the resources that ``cells``, a number by type of cell, take."""
+    return {resource: sum(cells.get(cell, 0) * weight for cell, weight in weights.items())
+            for resource, weights in YOSYS_CELLS.items()}
+
+
+def blocks(stat, *, top, depth=2):
+    """Return the resources of each block from the statistics of an unflattened synthesis.
+
+    Parameters
+    ----------
+    stat : dict
+        What yosys' ``stat -json`` writes; each module is named by the path of its one instance.
+    top : str
+        The module whose parts are the blocks.
+    depth : int
+        How far below it a block lies; what lies deeper counts for it.
+    """
+    totals = {}
+    for name, module in stat["modules"].items():
+        path = name.removeprefix("\\").split(".")
+        if path[0] != top:
+            continue
+        block = ".".join(path[:depth + 1])
+        used = count_cells(module["num_cells_by_type"])
+        totals[block] = {resource: totals.get(block, {}).get(resource, 0) + count
+                         for resource, count in used.items()}
+    return {block: used for block, used in sorted(totals.items()) if any(used.values())}
+
+
+def excess(needed, available):
+    """Return what of ``needed`` is more than ``available``.
+
+    Returns
+    -------
+    list of (str, int, int, int)
+        Name, needed, available, and the difference.
+    """
+    return [(name, count, available[name], count - available[name])
+            for name, count in needed.items() if count > available[name]]
+
+
+def hard_blocks(verilog):
+    """Return the hard blocks that ``verilog`` instantiates: the least that a device must have."""
+    return {resource: sum(len(re.findall(rf"^  {cell} ", verilog, re.MULTILINE))
+                          for cell in YOSYS_CELLS[resource])
+            for resource in ("ebr", "dsp")}

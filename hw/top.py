@@ -1,0 +1,66 @@
+"""The accelerator on a board: clock, reset and pins."""
+
+from amaranth import *
+from amaranth.lib import io
+from amaranth.lib.cdc import ResetSynchronizer
+
+from .primitives.pll import Pll
+
+
+__all__ = ["ACCELERATOR", "Top"]
+
+
+#: Name of the Verilog module that the top instantiates.
+ACCELERATOR = "accelerator"
+
+LEDS = 8
+
+
+class Top(Elaboratable):
+    """Connects module `ACCELERATOR` to the board's oscillator, serial port and LEDs.
+
+    The module is Verilog, added to the platform as a file: the very text that is simulated. It is
+    held in reset until the clock can be relied on.
+
+    Parameters
+    ----------
+    clock_hz : int
+        Clock of the accelerator.
+    """
+
+    def __init__(self, *, clock_hz):
+        self.clock_hz = clock_hz
+
+    def elaborate(self, platform):
+        m = Module()
+
+        m.submodules.oscillator = oscillator = io.Buffer(
+            "i", platform.request(platform.default_clk, dir="-"))
+        m.submodules.pll = pll = Pll(
+            input_hz=round(platform.default_clk_frequency), output_hz=self.clock_hz)
+        m.domains.sync = sync = ClockDomain()
+        m.submodules.reset = ResetSynchronizer(~pll.locked)
+        # nextpnr derives the constraint of `sync` from the oscillator's and the PLL's dividers.
+        m.d.comb += [
+            pll.i.eq(oscillator.i),
+            sync.clk.eq(pll.o),
+        ]
+
+        uart = platform.request("uart", 0, dir="-")
+        m.submodules.rx = rx = io.Buffer("i", uart.rx)
+        m.submodules.tx = tx = io.Buffer("o", uart.tx)
+        leds = Signal(LEDS)
+        for number, led in enumerate(leds):
+            m.submodules[f"led{number}"] = buffer = io.Buffer(
+                "o", platform.request("led", number, dir="-"))
+            m.d.comb += buffer.o.eq(led)
+
+        m.submodules.accelerator = Instance(ACCELERATOR,
+            i_clk=ClockSignal(),
+            i_rst=ResetSignal(),
+            i_rx=rx.i,
+            o_tx=tx.o,
+            o_leds=leds,
+        )
+
+        return m

@@ -1,0 +1,53 @@
+import pytest
+
+from hw.report.resources import (DEVICES, blocks, count_cells, excess, hard_blocks,
+                                 report_resources)
+
+
+def module(**cells):
+    return {"num_cells_by_type": cells}
+
+
+def test_cells_are_weighted():
+    cells = {"LUT4": 10, "CCU2C": 3, "TRELLIS_DPR16X4": 2, "TRELLIS_FF": 7, "PDPW16KD": 1,
+             "DP16KD": 2, "MULT18X18D": 5, "accelerator.engine": 1}
+    assert count_cells(cells) == {"lut4": 24, "ff": 7, "ebr": 3, "dsp": 5}
+
+
+def test_deep_modules_count_for_their_block():
+    stat = {"modules": {
+        "\\top": module(LUT4=1000),
+        "\\accelerator": module(LUT4=1),
+        "\\accelerator.engine": module(TRELLIS_FF=2),
+        "\\accelerator.engine.decoder": module(LUT4=4),
+        "\\accelerator.engine.decoder.lookup": module(LUT4=8, DP16KD=1),
+        "\\accelerator.engine.wires": module(),
+    }}
+    assert blocks(stat, top="accelerator") == {
+        "accelerator": {"lut4": 1, "ff": 0, "ebr": 0, "dsp": 0},
+        "accelerator.engine": {"lut4": 0, "ff": 2, "ebr": 0, "dsp": 0},
+        "accelerator.engine.decoder": {"lut4": 12, "ff": 0, "ebr": 1, "dsp": 0},
+    }
+
+
+def test_report_says_how_blocks_were_counted():
+    usage = {bel: {"used": 1, "available": 2}
+             for bel in ("TRELLIS_COMB", "TRELLIS_FF", "DP16KD", "MULT18X18D")}
+    resources = report_resources({"utilization": usage}, {"accelerator": {"lut4": 1}})
+    assert resources["lut4"] == {"used": 1, "available": 2}
+    assert resources["spram"] == {"used": 0, "available": 0}
+    assert "-noflatten" in resources["by_block"]["method"]
+
+
+@pytest.mark.parametrize("needed, expected", [
+    ({"ebr": 56, "dsp": 28}, []),
+    ({"ebr": 60, "dsp": 28}, [("ebr", 60, 56, 4)]),
+])
+def test_excess_over_a_device(needed, expected):
+    assert excess(needed, DEVICES["LFE5U-25F"]) == expected
+
+
+def test_hard_blocks_are_counted_in_the_verilog():
+    verilog = ("module a(x);\n  DP16KD #(\n    .A(1)\n  ) m (\n  );\n  PDPW16KD #(\n  ) n (\n  );\n"
+               "  MULT18X18D #(\n  ) p (\n  );\nendmodule\n")
+    assert hard_blocks(verilog) == {"ebr": 2, "dsp": 1}
