@@ -1,0 +1,127 @@
+"""Activation memory: banks of bytes, read and written at any byte address."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from hw.pipeline import delay
+
+
+__all__ = ["ActivationMemory"]
+
+
+class ActivationMemory(wiring.Component):
+    """Keeps activations; padding is made on the way out.
+
+    Accepts a read of ``columns`` consecutive bytes and a write of up to ``requantisers``
+    consecutive bytes a cycle, at any byte address, modulo the size. What was read appears
+    ``latency`` cycles later. A write takes part in reads that are accepted in later cycles; a byte
+    must not be read in the cycle in which it is written.
+
+    Parameters
+    ----------
+    target : Target
+        Size of the memory, of reads (``columns``) and of writes (``requantisers``).
+
+    Members
+    -------
+    reads : In(stream)
+        Byte b of the bytes from ``address`` on lies ``offset + b`` bytes from the beginning of its
+        row of the image. It reads as ``fill`` unless the row is ``inside`` the image and
+        ``0 <= offset + b < row_bytes``.
+    activations : Out(stream)
+        Bytes that were read.
+    writes : In(stream)
+        The first ``count`` bytes of ``data`` go to consecutive addresses from ``address`` on.
+    """
+
+    #: Registers for addresses, block RAM, its bytes, rotated bytes, filled bytes.
+    latency = 5
+
+    def __init__(self, target):
+        self.target = target
+        super().__init__({
+            "reads": In(stream.Signature(data.StructLayout({
+                "address": 16,
+                "offset": signed(17),
+                "row_bytes": 16,
+                "inside": 1,
+                "fill": signed(8),
+            }), always_ready=True)),
+            "activations": Out(stream.Signature(
+                data.ArrayLayout(signed(8), target.columns), always_ready=True)),
+            "writes": In(stream.Signature(data.StructLayout({
+                "address": 16,
+                "data": data.ArrayLayout(8, target.requantisers),
+                "count": range(target.requantisers + 1),
+            }), always_ready=True)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        columns = self.target.columns
+        bank_bits = exact_log2(columns)
+        read = self.reads.payload
+        read_bank, read_word = read.address[:bank_bits], read.address[bank_bits:]
+        write = self.writes.payload
+        write_bank, write_word = write.address[:bank_bits], write.address[bank_bits:]
+
+        bytes_written = [Cat(byte, index < write.count) for index, byte in enumerate(write.data)]
+        bytes_written += [Const(0, 9)] * (columns - len(bytes_written))
+        bytes_written = rotate(bytes_written, -write_bank)
+
+        bytes_read = []
+        for bank in range(columns):
+            memory = Memory(shape=8, depth=self.target.activation_bytes // columns, init=[])
+            m.submodules[f"bank{bank}"] = memory
+            read_port = memory.read_port()
+            write_port = memory.write_port()
+            m.d.sync += [
+                read_port.addr.eq(read_word + (bank < read_bank)),
+                read_port.en.eq(self.reads.valid),
+                write_port.addr.eq(write_word + (bank < write_bank)),
+                write_port.data.eq(bytes_written[bank][:8]),
+                write_port.en.eq(self.writes.valid & bytes_written[bank][8]),
+            ]
+            bytes_read.append(delay(m, read_port.data, 1))
+        bytes_read = rotate(bytes_read, delay(m, read_bank, 3))
+
+        image = delay(m, self.image_bytes(m), 2)
+        fill = delay(m, read.fill, 4)
+        for byte, value in enumerate(bytes_read):
+            m.d.sync += self.activations.payload[byte].eq(
+                Mux(image[byte], delay(m, value, 1), fill))
+        m.d.comb += self.activations.valid.eq(
+            delay(m, self.reads.valid, self.latency, reset_less=False))
+
+        return m
+
+    def image_bytes(self, m):
+        """Return, two cycles after a read, a bit for each byte: whether it isn't padding."""
+        columns = self.target.columns
+        low_bits = exact_log2(columns)
+        read = self.reads.payload
+
+        inside = delay(m, read.inside, 1)
+        offset = delay(m, read.offset, 1)
+        remaining = delay(m, read.row_bytes - read.offset, 1)
+
+        # Where a row begins or ends within the read, the lower bits say at which byte.
+        begun = [~offset[-1] | (offset[low_bits:].all() & (offset[:low_bits] >= columns - byte))
+                 for byte in range(columns)]
+        ended = [remaining[-1] | (~remaining[low_bits:].any() & (remaining[:low_bits] <= byte))
+                 for byte in range(columns)]
+        return delay(m, Cat(inside & begin & ~end
+                            for begin, end in zip(begun, ended, strict=True)), 1)
+
+
+def rotate(values, amount):
+    """Return ``values`` so rotated that the one numbered ``amount`` comes first."""
+    for bit in range(exact_log2(len(values))):
+        step = 1 << bit
+        values = [Mux(amount[bit], values[(index + step) % len(values)], value)
+                  for index, value in enumerate(values)]
+    return values
