@@ -1,0 +1,129 @@
+"""The array of multipliers and accumulators."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from hw.mac.tiles import weights_layout
+from hw.pipeline import delay
+from hw.primitives.mult18x18d import MULT18X18D
+from sw.format.schedule import POOL_WEIGHT, Dataflow
+
+
+__all__ = ["MacArray"]
+
+
+#: What rows multiply their own column by in max-pooling.
+MAXIMUM_WEIGHT = 2
+
+
+class MacArray(wiring.Component):
+    """Multiplies and sums: R rows (output channels) x C columns (inputs).
+
+    Accepts a beat a cycle. The beats from one with ``first`` to one with ``last`` make a sum in
+    each row, modulo 2**32, which appears ``latency`` cycles after the last beat; the next beat may
+    begin a new one. There may be gaps between any two beats. The dataflow must be the same in all
+    beats of a sum.
+
+    ========== ======================================================
+    dataflow   sum of row r
+    ========== ======================================================
+    DENSE      sum of ``activations[c] * weights[r][c]`` over columns and beats
+    DIAGONAL   ``POOL_WEIGHT`` times the sum of ``activations[r]``, for r < columns
+    MAXIMUM    twice the greatest ``activations[r]``, for r < columns
+    ========== ======================================================
+
+    Parameters
+    ----------
+    target : Target
+        Sizes of the array.
+    tag : ShapeLike
+        What accompanies a sum.
+
+    Members
+    -------
+    beats : In(stream)
+        Activations, one for each column, and weights.
+    sums : Out(stream)
+        Sums, one for each row, with the tag of their last beat.
+    """
+
+    def __init__(self, target, tag):
+        self.target = target
+        self.tag = tag
+        super().__init__({
+            "beats": In(stream.Signature(data.StructLayout({
+                "activations": data.ArrayLayout(signed(8), target.columns),
+                "weights": weights_layout(target),
+                "dataflow": Dataflow,
+                "first": 1,
+                "last": 1,
+                "tag": tag,
+            }), always_ready=True)),
+            "sums": Out(stream.Signature(data.StructLayout({
+                "sums": data.ArrayLayout(signed(32), target.rows),
+                "tag": tag,
+            }), always_ready=True)),
+        })
+
+    @property
+    def latency(self):
+        return 1 + MULT18X18D.latency + exact_log2(self.target.columns) + 1
+
+    def elaborate(self, platform):
+        m = Module()
+
+        beat = self.beats.payload
+        dense = beat.dataflow == Dataflow.DENSE
+        maximum = beat.dataflow == Dataflow.MAXIMUM
+        # In max-pooling the columns keep their maximum, and every beat is a sum of its own.
+        alone = delay(m, beat.first | maximum, self.latency - 1)
+        valid = delay(m, self.beats.valid, self.latency - 1, reset_less=False)
+
+        activations = Signal.like(beat.activations, reset_less=True)
+        for kept, offered in zip(activations, beat.activations, strict=True):
+            with m.If(self.beats.valid & ~(maximum & ~beat.first & (kept > offered))):
+                m.d.sync += kept.eq(offered)
+
+        weights = Signal.like(beat.weights, reset_less=True)
+        for row in range(self.target.rows):
+            products = []
+            for column in range(self.target.columns):
+                diagonal = Mux(maximum, MAXIMUM_WEIGHT, POOL_WEIGHT) if row == column else 0
+                weight = weights[row][column]
+                m.d.sync += weight.eq(Mux(dense, beat.weights[row][column], diagonal))
+
+                multiplier = MULT18X18D()
+                m.submodules[f"row{row}_column{column}"] = multiplier
+                m.d.comb += [
+                    multiplier.a.eq(activations[column]),
+                    multiplier.b.eq(weight),
+                ]
+                products.append(multiplier.product[:16].as_signed())
+
+            total = tree(m, products)
+            accumulator = Signal(signed(32), name=f"accumulator{row}", reset_less=True)
+            with m.If(valid):
+                m.d.sync += accumulator.eq(Mux(alone, 0, accumulator) + total)
+            m.d.comb += self.sums.payload.sums[row].eq(accumulator)
+
+        m.d.comb += [
+            self.sums.payload.tag.eq(delay(m, beat.tag, self.latency)),
+            self.sums.valid.eq(
+                delay(m, self.beats.valid & beat.last, self.latency, reset_less=False)),
+        ]
+
+        return m
+
+
+def tree(m, terms):
+    """Return the sum of 2**n ``terms`` n cycles later, by adders with a register after each."""
+    while len(terms) > 1:
+        sums = []
+        for left, right in zip(terms[::2], terms[1::2], strict=True):
+            total = Signal((left + right).shape(), name="total", reset_less=True)
+            m.d.sync += total.eq(left + right)
+            sums.append(total)
+        terms = sums
+    return terms[0]

@@ -1,0 +1,86 @@
+"""Tiles: the weights of the filters at work and of those to come."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.pipeline import delay
+from hw.primitives.pdpw16kd import PDPW16KD
+
+
+__all__ = ["TileStore", "weights_layout"]
+
+
+#: Weights in a write: what one block RAM holds in a word.
+WRITE = 4
+
+
+def weights_layout(target):
+    """Return the layout of what the array multiplies in a beat: ``columns`` weights a row."""
+    return data.ArrayLayout(data.ArrayLayout(signed(8), target.columns), target.rows)
+
+
+class TileStore(wiring.Component):
+    """Keeps two tiles: for each row of the array a filter at work, and the next one.
+
+    Accepts a write and a read a cycle. The weights of all rows at an address appear ``latency``
+    cycles after its read. A write takes part in reads that are accepted in later cycles; an address
+    must not be read in the cycle in which it is written.
+
+    Parameters
+    ----------
+    target : Target
+        Sizes of the array and of a tile.
+
+    Members
+    -------
+    writes : In(stream)
+        Four weights of a row. ``address`` counts words of ``columns`` weights, over both tiles.
+        With 8 columns ``half`` says which four, and half 0 clears half 1: write it first. With 4
+        columns ``half`` is 0.
+    reads : In(stream)
+        Addresses.
+    weights : Out(stream)
+        A word of each row.
+    """
+
+    latency = 1 + PDPW16KD.latency
+
+    def __init__(self, target):
+        self.target = target
+        super().__init__({
+            "writes": In(stream.Signature(data.StructLayout({
+                "row": range(target.rows),
+                "address": 9,
+                "half": 1,
+                "weights": data.ArrayLayout(signed(8), WRITE),
+            }), always_ready=True)),
+            "reads": In(stream.Signature(9, always_ready=True)),
+            "weights": Out(stream.Signature(weights_layout(target), always_ready=True)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        write = delay(m, self.writes.payload, 1)
+        write_valid = delay(m, self.writes.valid, 1, reset_less=False)
+        read = delay(m, self.reads.payload, 1)
+        read_valid = delay(m, self.reads.valid, 1, reset_less=False)
+
+        for row in range(self.target.rows):
+            words = []
+            for half in range(self.target.columns // WRITE):
+                m.submodules[f"row{row}_half{half}"] = block = PDPW16KD()
+                m.d.comb += [
+                    block.writes.valid.eq(write_valid & (write.row == row) & (write.half <= half)),
+                    block.writes.payload.address.eq(write.address),
+                    block.writes.payload.data.eq(Mux(write.half == half, write.weights, 0)),
+                    block.reads.valid.eq(read_valid),
+                    block.reads.payload.eq(read),
+                ]
+                words.append(block.data[:8 * WRITE])
+            m.d.comb += self.weights.payload[row].eq(Cat(words))
+        m.d.comb += self.weights.valid.eq(
+            delay(m, read_valid, PDPW16KD.latency, reset_less=False))
+
+        return m
