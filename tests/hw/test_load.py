@@ -1,0 +1,69 @@
+import pytest
+
+from hw import load
+
+
+@pytest.fixture
+def bitstream(tmp_path):
+    path = tmp_path / "top.bit"
+    path.write_bytes(b"bits")
+    return path
+
+
+@pytest.fixture
+def openfpgaloader(tmp_path, monkeypatch):
+    """Put a script in openFPGALoader's place that complains and exits as told."""
+    def install(complaint, status):
+        path = tmp_path / "openfpgaloader-cli"
+        path.write_text(f"#!/bin/sh\necho \"$@\" > {tmp_path}/arguments\n"
+                        f"echo '{complaint}' >&2\nexit {status}\n")
+        path.chmod(0o755)
+        monkeypatch.setattr(load, "LOADER", path)
+        return tmp_path / "arguments"
+    return install
+
+
+@pytest.mark.parametrize("options, expected", [
+    ([], "--board ulx3s build/ulx3s/top.bit"),
+    (["--flash"], "--board ulx3s --write-flash build/ulx3s/top.bit"),
+    (["--bitstream", "a b.bit"], "--board ulx3s 'a b.bit'"),
+])
+def test_dry_run_prints_the_command(capsys, options, expected):
+    assert load.main(["--board", "ulx3s", "--dry-run", *options]) == 0
+    program, _, arguments = capsys.readouterr().out.strip().partition(" ")
+    assert program.endswith("openfpgaloader-cli")
+    assert arguments == expected
+
+
+@pytest.mark.parametrize("flash", [False, True])
+def test_board_is_programmed(capsys, bitstream, openfpgaloader, flash):
+    arguments = openfpgaloader("", 0)
+    assert load.main(["--bitstream", str(bitstream)] + ["--flash"] * flash) == 0
+    assert str(bitstream) in capsys.readouterr().out
+    assert ("--write-flash" in arguments.read_text()) == flash
+
+
+@pytest.mark.parametrize("complaint, explanation", [
+    ("error while loading shared libraries: libusb-1.0.so.0: cannot open shared object file",
+     "libusb-1.0.so.0 is missing: apt install libusb-1.0-0 libftdi1-2"),
+    ("JTAG init failed with: unable to open ftdi device: -3 (device not found)",
+     "no board found; is its cable plugged in"),
+    ("IDCODE mismatch", "openFPGALoader failed: IDCODE mismatch"),
+    ("", "openFPGALoader failed: no message"),
+])
+def test_failures_are_one_line(capsys, bitstream, openfpgaloader, complaint, explanation):
+    openfpgaloader(complaint, 1)
+    assert load.main(["--bitstream", str(bitstream)]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith(f"hw.load: {explanation}")
+    assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--board", "ulx4s"], "Board must be one of ulx3s, not ulx4s"),
+    (["--bitstream", "nowhere.bit"],
+     "nowhere.bit is missing; python -m hw.build --board ulx3s makes it"),
+])
+def test_bad_input_is_one_line(capsys, options, message):
+    assert load.main(options) == 1
+    assert capsys.readouterr().err == f"hw.load: {message}\n"
