@@ -15,7 +15,7 @@ from sw.windows import places, taps
 
 
 __all__ = ["Activation", "FloatLayer", "FloatNetwork", "Layer", "Network", "Quantisation",
-           "calibrate", "integer_network", "quantise_multiplier"]
+           "calibrate", "integer_network", "quantise_multiplier", "requantisation"]
 
 
 FloatArray = NDArray[np.float32]
@@ -193,7 +193,7 @@ class Layer:
     bias : array of int32, shape (Cout,)
         TFLite's, in units of input scale times weight scale.
     multiplier : array of int32, shape (Cout,)
-        From sums to outputs: ``multiplier / 2**31 * 2**shift``. 2**30 to 2**31 - 1.
+        From sums to outputs: ``multiplier / 2**31 * 2**shift``. 0 to 2**31 - 1.
     shift : array of int8, shape (Cout,)
         -31 to 30, negative to the right.
 
@@ -328,24 +328,44 @@ def calibrate(network: FloatNetwork, x: ArrayLike) -> tuple[Quantisation, ...]:
     return tuple(chosen[1:])
 
 
-def quantise_multiplier(real: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
-    """Return multipliers and shifts that stand for ``real`` factors, as TFLite's does.
+def quantise_multiplier(real: NDArray[np.float64], *,
+                        once: bool = False) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+    """Return multipliers and shifts that stand for ``real`` factors: TFLite's QuantizeMultiplier.
 
-    ``real`` is about ``multiplier / 2**31 * 2**shift``, with multipliers of 31 significant bits.
+    ``real`` is about ``multiplier / 2**31 * 2**shift``.
+
+    Parameters
+    ----------
+    real : array of float64
+        Factors from sums to outputs.
+    once : bool
+        Whether results are to be rounded once, not twice: then no shift goes to the right, and
+        multipliers may have fewer than 31 significant bits.
 
     Raises
     ------
     ValueError
         If a factor is not 2**-32 to 2**30.
     """
-    mantissa, shift = np.frexp(real)
-    multiplier = np.floor(mantissa * (1 << 31) + 0.5).astype(np.int64)
-    rounded_up = multiplier == 1 << 31
-    multiplier = np.where(rounded_up, 1 << 30, multiplier)
-    shift = shift + rounded_up
-    if not np.all(np.isfinite(real) & (multiplier > 0) & (shift >= -31) & (shift <= 30)):
+    if not np.all((real >= 2.0 ** -32) & (real < 2.0 ** 30)):
         raise ValueError(f"Factors from sums to outputs must be 2**-32 to 2**30, not {real}")
-    return multiplier.astype(np.int32), shift.astype(np.int8)
+    shift = np.frexp(real)[1]
+    if once:
+        shift = np.maximum(shift, 0)
+    multiplier = np.floor(np.ldexp(real, 31 - shift) + 0.5).astype(np.int64)
+    rounded_up = multiplier == 1 << 31
+    return (np.where(rounded_up, 1 << 30, multiplier).astype(np.int32),
+            (shift + rounded_up).astype(np.int8))
+
+
+def requantisation(operation: Operation,
+                   real: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+    """Return multipliers and shifts with which a layer's sums become its outputs, as in TFLite.
+
+    LiteRT's reference kernels round twice in convolutions, but since version 2 round the exact
+    product once in fully-connected layers (google-ai-edge/LiteRT#8567).
+    """
+    return quantise_multiplier(real, once=operation is Operation.FULLY_CONNECTED)
 
 
 def integer_network(network: FloatNetwork, outputs: Sequence[Quantisation],
@@ -381,7 +401,8 @@ def integer_network(network: FloatNetwork, outputs: Sequence[Quantisation],
             if np.abs(bias).max() >= 1 << 31:
                 raise ValueError(f"{layer.name}: biases must fit 32 bits, not reach "
                                  f"{np.abs(bias).max():.0f}")
-            multiplier, shift = quantise_multiplier(before.scale * scales / after.scale)
+            multiplier, shift = requantisation(layer.operation,
+                                               before.scale * scales / after.scale)
             layers.append(Layer(layer.name, descriptor, integers, scales, bias.astype(np.int32),
                                 multiplier, shift))
         before = after
