@@ -1,0 +1,108 @@
+import random
+
+import pytest
+
+from hw.mac.requantise import Requantiser
+
+from .tflite import requantise
+
+
+INT32_MIN, INT32_MAX = -1 << 31, (1 << 31) - 1
+
+LAYERS = [
+    {"zero_point": 0, "minimum": -128, "maximum": 127},
+    {"zero_point": -128, "minimum": -128, "maximum": 127},
+    {"zero_point": 127, "minimum": -128, "maximum": 127},
+    {"zero_point": -5, "minimum": -5, "maximum": 90},
+    {"zero_point": 3, "minimum": 7, "maximum": 7},
+]
+
+
+def case(total, multiplier, shift, bias=0):
+    return {"sum": total,
+            "record": {"bias": bias, "multiplier": multiplier, "shift": shift}}
+
+
+def ties(rng):
+    """Yield sums at, just below or just above a tie of the second rounding, or of the first."""
+    for shift in range(32):
+        for _ in range(12):
+            # A multiplier of 2**30 halves: the first rounding sees ties at odd sums.
+            scaled = (rng.randint(-140, 140) << shift) + (1 << shift >> 1) + rng.randint(-1, 1)
+            total = 2 * scaled + rng.randint(-1, 1)
+            if INT32_MIN <= total <= INT32_MAX:
+                yield case(total, 1 << 30, shift)
+
+
+def edges():
+    totals = (INT32_MIN, INT32_MIN + 1, -0x10001, -0x10000, -2, -1, 0, 1, 2, 0xffff, 0x10000,
+              INT32_MAX - 1, INT32_MAX)
+    for total in totals:
+        for multiplier in (0, 1, 1 << 30, (1 << 30) + 1, 0x5a82799a, INT32_MAX - 1, INT32_MAX):
+            for shift in (0, 1, 2, 3, 4, 15, 22, 23, 24, 30, 31):
+                yield case(total, multiplier, shift)
+
+
+def random_cases(rng):
+    for _ in range(2000):
+        shift = rng.randint(0, 31)
+        # Most outputs inside the range: that is where rounding shows.
+        total = rng.randint(-200 << shift, 200 << shift)
+        multiplier = rng.randint(1 << 30, INT32_MAX)
+        bias = rng.randint(-1 << rng.randint(0, 31), 1 << rng.randint(0, 30))
+        if INT32_MIN <= total <= INT32_MAX:
+            yield case(total - bias if INT32_MIN <= total - bias <= INT32_MAX else total,
+                       multiplier, shift, bias)
+        yield case(rng.randint(INT32_MIN, INT32_MAX), multiplier, shift,
+                   rng.randint(INT32_MIN, INT32_MAX))
+
+
+async def check(ctx, dut, layer, cases, gap=lambda: 0):
+    """Send the cases, a cycle after the other but for gaps; check outputs and latency."""
+    cycles = []
+    for item in cases:
+        cycles += [None] * gap() + [item]
+    cycles += [None] * dut.latency
+
+    ctx.set(dut.layer, layer)
+    for cycle, item in enumerate(cycles):
+        ctx.set(dut.i.valid, item is not None)
+        if item is not None:
+            ctx.set(dut.i.payload, item)
+        past = cycles[cycle - dut.latency] if cycle >= dut.latency else None
+        assert ctx.get(dut.o.valid) == (past is not None)
+        if past is not None:
+            assert ctx.get(dut.o.payload) == requantise(
+                past["sum"], **past["record"], **layer), f"{past} in {layer}"
+        await ctx.tick()
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_ties_round_like_tflite(simulate, layer):
+    dut = Requantiser()
+
+    async def testbench(ctx):
+        await check(ctx, dut, layer, ties(random.Random(1)))
+
+    simulate(dut, testbench)
+
+
+def test_edge_values(simulate):
+    dut = Requantiser()
+
+    async def testbench(ctx):
+        await check(ctx, dut, LAYERS[0], edges())
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("longest_gap", [0, 3])
+def test_random_values(simulate, longest_gap):
+    dut = Requantiser()
+    rng = random.Random(2)
+
+    async def testbench(ctx):
+        for layer in LAYERS:
+            await check(ctx, dut, layer, random_cases(rng), lambda: rng.randint(0, longest_gap))
+
+    simulate(dut, testbench, max_cycles=100_000)

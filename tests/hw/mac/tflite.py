@@ -1,0 +1,31 @@
+"""TFLite's requantisation in Python's integers, step by step as its reference kernels do it."""
+
+
+__all__ = ["requantise"]
+
+
+def wrap(value):
+    return (value + (1 << 31)) % (1 << 32) - (1 << 31)
+
+
+def saturating_rounding_doubling_high_mul(a, b):
+    if a == b == -1 << 31:
+        return (1 << 31) - 1
+    nudge = 1 << 30 if a * b >= 0 else 1 - (1 << 30)
+    numerator = a * b + nudge
+    quotient = abs(numerator) // (1 << 31)
+    return quotient if numerator >= 0 else -quotient
+
+
+def rounding_divide_by_pot(x, exponent):
+    mask = (1 << exponent) - 1
+    remainder = x & mask
+    threshold = (mask >> 1) + (1 if x < 0 else 0)
+    return (x >> exponent) + (1 if remainder > threshold else 0)
+
+
+def requantise(total, *, bias, multiplier, shift, zero_point, minimum, maximum):
+    """Return the output of a sum; ``shift`` is 0 to 31, to the right."""
+    scaled = rounding_divide_by_pot(
+        saturating_rounding_doubling_high_mul(wrap(total + bias), multiplier), shift)
+    return min(max(scaled + zero_point, minimum), maximum)
