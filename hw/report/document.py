@@ -1,0 +1,116 @@
+"""The report of a build: checked against its schema, and as people read it."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+from rich.console import Console
+from rich.table import Table
+
+
+__all__ = ["SCHEMA", "summary", "validate", "write"]
+
+
+SCHEMA = Path(__file__).parents[2] / "docs" / "report.schema.json"
+
+
+def validate(report):
+    """Check ``report`` against the schema in docs/.
+
+    Raises
+    ------
+    ValueError
+        If it doesn't conform; the message names the place.
+    """
+    schema = json.loads(SCHEMA.read_text())
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(report)
+    if error := jsonschema.exceptions.best_match(errors):
+        raise ValueError(f"report{error.json_path.removeprefix('$')}: {error.message}")
+
+
+def summary(report):
+    """Return the table of figures that a build ends with."""
+    model, compression = report["model"], report["compression"]
+    timing, throughput, power = report["timing"], report["throughput"], report["power"]
+    resources, baseline = report["resources"], report["baseline_raw"]
+
+    table = Table(title=f"{model['name']} on {report['board']} {report['device']}",
+                  show_header=False)
+    table.add_column(style="bold")
+    table.add_column()
+    table.add_row("network", f"{model['weights']:,} weights, {model['macs']:,} MACs")
+    table.add_row("accuracy", f"{percent(model['accuracy_float'])} float, "
+                              f"{percent(model['accuracy_int'])} in integers, n = {model['n']}")
+    table.add_row("compression", f"{compression['quantiser']}, {compression['codec']}: "
+                  f"{compression['bits_per_weight']:.3f} b/w, entropy "
+                  f"{compression['entropy_bits_per_weight']:.3f} b/w")
+    table.add_row("image", f"{compression['bytes_image']:,} bytes "
+                  f"({compression['bytes_network']:,} for the network), factor "
+                  f"{compression['factor']:.2f} to float32, {compression['factor_int8']:.2f} "
+                  f"to int8")
+    table.add_row("distortion", f"MSE {compression['mse']:.3g}, maximum "
+                  f"{compression['max_abs_error']:.3g}, SQNR {decibels(compression['sqnr_db'])}")
+    table.add_row("resources", ", ".join(
+        f"{usage['used']:,} of {usage['available']:,} {name}"
+        for name, usage in resources.items() if name != "by_block" and usage["available"]))
+    table.add_row("clock", f"{timing['clock_mhz']:g} MHz {'met' if timing['met'] else 'MISSED'}: "
+                  f"Fmax {timing['fmax_mhz']:.1f} MHz ({timing['fmax_limit']})")
+    table.add_row("inference", f"{throughput['cycles_per_inference']:,} cycles "
+                  f"({throughput['predicted_cycles']:,} predicted), "
+                  f"{throughput['inferences_per_s']:,.0f} a second")
+    table.add_row("engine", f"{throughput['weights_per_cycle']:.2f} weights a cycle, "
+                  f"{throughput['decoder_stall_cycles']:,} stall cycles, MAC utilisation "
+                  f"{percent(throughput['mac_utilisation'])}")
+    table.add_row("power (estimate)", f"{power['total_mw']:.1f} mW, of which "
+                  f"{power['static_mw']:.0f} mW static; "
+                  f"{power['energy_uj_per_inference']:.1f} uJ an inference")
+    if baseline:
+        table.add_row("raw int8 instead", f"{baseline['bytes_image']:,} bytes, "
+                      f"{baseline['memory_bits']:,} bits of memory, "
+                      f"{baseline['cycles_per_inference']:,} cycles, {baseline['lut4']:,} lut4")
+    else:
+        table.add_row("raw int8 instead", f"none: {report['baseline_raw_reason']}")
+    return table
+
+
+def details(report):
+    """Return the tables that only the report's file holds: layers and blocks."""
+    layers = Table("layer", "cycles", "predicted", "bound by", title="Layers")
+    for number, layer in enumerate(report["throughput"]["layers"]):
+        layers.add_row(str(number), f"{layer['cycles']:,}", f"{layer['predicted']:,}",
+                       layer["binds"])
+    by_block = report["resources"]["by_block"]
+    blocks = Table("block", "lut4", "ff", "ebr", "dsp", title="Blocks", caption=by_block["method"])
+    for name, used in by_block["blocks"].items():
+        blocks.add_row(name, *(f"{used[resource]:,}" for resource in ("lut4", "ff", "ebr", "dsp")))
+    return layers, blocks
+
+
+def write(report, directory):
+    """Write report.json, and report.txt for people, into ``directory``.
+
+    Raises
+    ------
+    ValueError
+        If the report doesn't conform to its schema; nothing is written then.
+    """
+    validate(report)
+    (directory / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    with (directory / "report.txt").open("w") as file:
+        console = Console(file=file, width=120)
+        console.print(summary(report), *details(report))
+        path = report["timing"]["critical_path"]
+        console.print(f"Critical path: {path['from']} to {path['to']}, {path['delay_ns']:.2f} ns, "
+                      f"{path['routing_ns']:.2f} ns of it routing, {path['logic_levels']} LUTs")
+        console.print(f"Power: {report['power']['uncertainty']}. Not counted: "
+                      f"{'; '.join(report['power']['not_counted'])}.")
+        console.print("Made with", ", ".join(f"{tool} {version}"
+                                             for tool, version in report["tools"].items()))
+
+
+def percent(fraction):
+    return "unknown" if fraction is None else f"{fraction:.2%}"
+
+
+def decibels(value):
+    return "infinite" if value is None else f"{value:.2f} dB"
