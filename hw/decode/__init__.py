@@ -1,0 +1,1 @@
+"""Decoders: from coded data to weights."""

@@ -1,0 +1,1 @@
+"""Vendor blocks, one a file, each with its behavioural twin for simulation."""

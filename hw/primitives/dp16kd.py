@@ -1,0 +1,110 @@
+"""Block RAM of the ECP5, with its output registers."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+
+__all__ = ["DP16KD"]
+
+
+class DP16KD(wiring.Component):
+    """True dual-port RAM of 1024 words of 18 bits. Both ports read, port A writes as well.
+
+    A read takes two cycles in which the port is enabled: one fetches the word, the next passes it
+    on to the output register. A port that isn't enabled keeps both. A write through port A keeps
+    what port A has fetched. An address must not be written while port B reads it. The memory
+    begins as zeros; no reset clears it or the output registers.
+
+    Instantiated because synthesis never infers the output register (yosys#5814), which makes the
+    clock-to-output delay 1.0 ns instead of 5.8 ns.
+
+    Members
+    -------
+    a : Out(Signature)
+        Port A: ``enable``, ``write``, ``address``, ``write_data`` and ``data``, what was read.
+    b : Out(Signature)
+        Port B: ``enable``, ``address`` and ``data``.
+
+    Raises
+    ------
+    NotImplementedError
+        At elaboration, if the platform's device isn't an ECP5.
+    """
+
+    a: Out(wiring.Signature({
+        "enable": In(1),
+        "write": In(1),
+        "address": In(10),
+        "write_data": In(18),
+        "data": Out(18),
+    }))
+    b: Out(wiring.Signature({
+        "enable": In(1),
+        "address": In(10),
+        "data": Out(18),
+    }))
+
+    def elaborate(self, platform):
+        if platform is None:
+            return self._twin()
+        if platform.device.startswith("LFE5U"):
+            return self._instance()
+        raise NotImplementedError(f"DP16KD must be built for an ECP5, not {platform.device}")
+
+    def _twin(self):
+        m = Module()
+
+        m.submodules.memory = memory = Memory(shape=18, depth=1024, init=[])
+        write_port = memory.write_port()
+        m.d.comb += [
+            write_port.en.eq(self.a.enable & self.a.write),
+            write_port.addr.eq(self.a.address),
+            write_port.data.eq(self.a.write_data),
+        ]
+        for port, fetch in ((self.a, ~self.a.write), (self.b, 1)):
+            read_port = memory.read_port()
+            output = Signal(18, reset_less=True)
+            m.d.comb += [
+                read_port.en.eq(port.enable & fetch),
+                read_port.addr.eq(port.address),
+                port.data.eq(output),
+            ]
+            with m.If(port.enable):
+                m.d.sync += output.eq(read_port.data)
+
+        collision = write_port.en & self.b.enable & (self.a.address == self.b.address)
+        m.d.sync += Assert(~collision, "DP16KD: port B reads the address that port A writes")
+
+        return m
+
+    def _instance(self):
+        m = Module()
+
+        connections = {}
+        for name, port in (("A", self.a), ("B", self.b)):
+            writes = port is self.a
+            # In words of 18 bits, the two lowest address bits are byte enables.
+            address = Cat(C(0b11 if writes else 0, 2), C(0, 2), port.address)
+            connections |= {f"i_AD{name}{i}": address[i] for i in range(14)}
+            connections |= {f"i_DI{name}{i}": port.write_data[i] if writes else C(0, 1)
+                            for i in range(18)}
+            connections |= {f"o_DO{name}{i}": port.data[i] for i in range(18)}
+            connections |= {f"i_CS{name}{i}": C(0, 1) for i in range(3)}
+            connections |= {
+                f"i_CLK{name}": ClockSignal(),
+                f"i_CE{name}": port.enable,
+                f"i_OCE{name}": port.enable,
+                f"i_WE{name}": port.write if writes else C(0, 1),
+                f"i_RST{name}": C(0, 1),
+                f"p_DATA_WIDTH_{name}": 18,
+                f"p_REGMODE_{name}": "OUTREG",
+                f"p_WRITEMODE_{name}": "NORMAL",
+                f"p_CSDECODE_{name}": "0b000",
+            }
+        m.submodules.block = Instance(
+            "DP16KD", p_RESETMODE="SYNC", p_ASYNC_RESET_RELEASE="SYNC", p_GSR="DISABLED",
+            **connections)
+
+        return m
