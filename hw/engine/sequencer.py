@@ -164,7 +164,8 @@ class Sequencer(wiring.Component):
             beats.load(record.beats)
             kernel_rows.step()
             m.d.sync += [
-                Cat(address, address_row).eq((address_row + record.row_bytes)[:16].replicate(2)),
+                address.eq(address_row + record.row_bytes),
+                address_row.eq(address_row + record.row_bytes),
                 offset.eq(offset_window),
                 y.eq(y + 1),
             ]
@@ -187,9 +188,9 @@ class Sequencer(wiring.Component):
             beats.load(record.beats)
             kernel_rows.load(record.kernel_rows)
             m.d.sync += [
-                Cat(address, address_row, address_window).eq(new_address[:16].replicate(3)),
-                Cat(offset, offset_window).eq(new_offset[:17].replicate(2)),
-                Cat(y, y_window).eq(new_y[:17].replicate(2)),
+                *(register.eq(new_address) for register in (address, address_row, address_window)),
+                *(register.eq(new_offset) for register in (offset, offset_window)),
+                *(register.eq(new_y) for register in (y, y_window)),
             ]
 
         with m.If(step):
