@@ -70,8 +70,8 @@ class CobsEncoder(wiring.Component):
     """Stuffs the bytes of a frame and ends it with a zero.
 
     Accepts a byte each cycle up to the last of a frame; 4 cycles later the first byte is offered,
-    then one each cycle. No byte is accepted until all but one are taken. While the consumer stalls, the
-    pending byte is kept in the output register of the memory.
+    then one each cycle. No byte is accepted until all but one are taken. While the consumer stalls,
+    the pending byte is kept in the output register of the memory.
 
     Members
     -------
