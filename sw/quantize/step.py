@@ -1,0 +1,138 @@
+"""Entropy-constrained uniform steps: the error that a bit is worth decides each rounding."""
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from math import exp, log
+
+import numpy as np
+
+from ..codecs.huffman import HuffmanCodec, code_lengths
+from ..format.tables import MAX_CODE_LENGTH, AutomatonShape
+from .grid import FloatArray, Grid, quantise
+
+
+__all__ = ["StepQuantiser"]
+
+
+#: What a bit costs, in units of the squared step.
+PRESSURE = 0.15
+
+#: Rounds of rounding and coding, each with the code that the one before led to.
+ROUNDS = 4
+
+#: Halvings of the range of steps in which the rate, or the error, is met.
+TRIALS = 16
+
+
+class StepQuantiser:
+    """Rounds weights to multiples of one step a layer, the fewer bits the better.
+
+    A weight w becomes the integer n, coded in b bits, for which the importance times
+    ``(w - n * step) ** 2`` plus ``PRESSURE * step ** 2 * b`` is least (Chou, Lookabaugh and Gray
+    1989). Steps differ between layers only by the square root of their mean importance, and where
+    a layer's greatest weight needs a larger one to be in reach of the alphabet.
+
+    Parameters
+    ----------
+    shape : AutomatonShape
+        The automaton that decodes the symbols; its code lengths are what bits cost.
+    """
+
+    def __init__(self, shape: AutomatonShape) -> None:
+        self.shape = shape
+        self.codec = HuffmanCodec(shape)
+
+    def fit(self, layers: Sequence[FloatArray], importance: Sequence[FloatArray] | None,
+            bits: float) -> tuple[Grid, ...]:
+        """Choose the smallest steps with which a weight takes at most ``bits`` bits, coded.
+
+        Raises
+        ------
+        ValueError
+            If no code has so few bits.
+        """
+        count = sum(layer.size for layer in layers)
+
+        def small(grids: tuple[Grid, ...]) -> bool:
+            symbols = quantise(layers, grids, importance)
+            return self.codec.bits(symbols) <= bits * count
+
+        _, grids = self.search(layers, importance, small)
+        if grids is None:
+            raise ValueError(f"Step quantiser must have more bits: no steps reach {bits:g}")
+        return grids
+
+    def fit_error(self, layers: Sequence[FloatArray], importance: Sequence[FloatArray] | None,
+                  error: float) -> tuple[Grid, ...]:
+        """Choose the largest steps with which the mean squared error is at most ``error``.
+
+        Raises
+        ------
+        ValueError
+            If the alphabet is too small for it.
+        """
+        count = sum(layer.size for layer in layers)
+
+        def coarse(grids: tuple[Grid, ...]) -> bool:
+            symbols = quantise(layers, grids, importance)
+            return error * count < sum(
+                float(np.square(layer - grid.restore(chosen)).sum())
+                for layer, grid, chosen in zip(layers, grids, symbols, strict=True))
+
+        grids, _ = self.search(layers, importance, coarse)
+        if grids is None:
+            raise ValueError(f"Step quantiser needs a larger alphabet for an error of {error:g}")
+        return grids
+
+    def search(self, layers: Sequence[FloatArray], importance: Sequence[FloatArray] | None,
+               coarse: Callable[[tuple[Grid, ...]], bool]
+               ) -> tuple[tuple[Grid, ...] | None, tuple[Grid, ...] | None]:
+        """Return the last grids that aren't coarse, and the first that are, as steps grow.
+
+        None stands for steps beyond one thousandth of, or four times, the greatest weight.
+        """
+        means = [1.0 if importance is None else float(np.mean(importance[number])) or 1.0
+                 for number in range(len(layers))]
+        greatest = max(float(np.abs(layer).max()) * mean ** 0.5
+                       for layer, mean in zip(layers, means, strict=True)) or 1.0
+        low, high = log(greatest / 1000), log(greatest * 4)
+        below = above = None
+        for _ in range(TRIALS):
+            middle = (low + high) / 2
+            grids = self.settle(layers, importance, [exp(middle) / mean ** 0.5 for mean in means])
+            if coarse(grids):
+                high, above = middle, grids
+            else:
+                low, below = middle, grids
+        return below, above
+
+    def settle(self, layers: Sequence[FloatArray], importance: Sequence[FloatArray] | None,
+               steps: Sequence[float]) -> tuple[Grid, ...]:
+        """Return grids with ``steps``, where wider ones aren't needed, and costs that fit them."""
+        centroids = levels(self.shape.symbols)
+        scales = [np.array([max(step, float(np.abs(layer).max()) / max(centroids))])
+                  for layer, step in zip(layers, steps, strict=True)]
+        means = [1.0 if importance is None else float(np.mean(importance[number]))
+                 for number in range(len(layers))]
+        worth = PRESSURE * steps[0] ** 2 * means[0]
+        grids = tuple(Grid(centroids, scale) for scale in scales)
+        for _ in range(ROUNDS):
+            symbols = np.concatenate(
+                [chosen.ravel() for chosen in quantise(layers, grids, importance)])
+            lengths = code_lengths(np.bincount(symbols, minlength=len(centroids)).tolist(),
+                                   self.shape.min_code_length, MAX_CODE_LENGTH)
+            costs = tuple(worth * (length or MAX_CODE_LENGTH) for length in lengths)
+            grids = tuple(Grid(centroids, scale, costs=costs) for scale in scales)
+        return grids
+
+
+def levels(symbols: int) -> tuple[int, ...]:
+    """Return the integers that an alphabet stands for: 0, -1, 1, -2, 2, ... and a sparse tail.
+
+    Two thirds of them follow one another. From there the gaps grow by one each, so that the few
+    great weights of a layer don't dictate its step.
+    """
+    count = (symbols - 1) // 2
+    dense = -(-2 * count // 3)
+    magnitudes = accumulate(1 + max(0, place - dense) for place in range(1, count + 1))
+    return 0, *(sign * magnitude for magnitude in magnitudes for sign in (-1, 1))
