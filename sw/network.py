@@ -95,7 +95,11 @@ class FloatLayer:
 
     def __post_init__(self) -> None:
         anything = Quantisation(1.0, 0)
-        check_arrays(self.name, self.describe(anything, anything), self.weights, bias=self.bias)
+        try:
+            descriptor = self.describe(anything, anything)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
+        check_arrays(self.name, descriptor, self.weights, bias=self.bias)
         if not self.operation.has_weights and self.activation is not Activation.NONE:
             raise ValueError(f"{self.name}: pooling must have no activation, not {self.activation}")
 

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -135,7 +136,7 @@ class Archive:
     def declaration(self, entry: zipfile.ZipInfo, name: str) -> Member:
         read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
         try:
-            with self.zip.open(entry) as file:
+            with warnings.catch_warnings(action="error"), self.zip.open(entry) as file:
                 version = npy.read_magic(file)
                 if version not in read_header:
                     self.refuse(f"array {name!r} has the unknown npy version {version}")
@@ -143,7 +144,8 @@ class Archive:
                 header = file.tell()
         except ModelError:
             raise
-        except DAMAGE as error:
+        except Exception as error:
+            # NumPy parses the header as Python, which damaged data can make raise anything.
             self.refuse(f"array {name!r} is damaged: {first_line(error)}")
         if dtype.hasobject:
             self.refuse(f"array {name!r} is a pickle of objects, which could run any code")
@@ -196,13 +198,9 @@ class Archive:
             data = io.BytesIO(self.zip.read(name + ".npy"))
             array: NDArray[Any] = npy.read_array(data, allow_pickle=False,
                                                  max_header_size=MAX_HEADER)
-        except DAMAGE as error:
+        except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
             self.refuse(f"array {name!r} is damaged: {first_line(error)}")
         return array
-
-
-#: What zipfile, zlib and NumPy raise on damaged data.
-DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, NotImplementedError)
 
 
 def first_line(error: BaseException) -> str:
@@ -234,7 +232,7 @@ def load(path: Path) -> FloatNetwork | WeightsAlone:
             archive.refuse(f"'network' is not JSON: {first_line(error)}")
         try:
             return network_of(description, archive)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             if isinstance(error, ModelError):
                 raise
             archive.refuse(str(error))
@@ -260,16 +258,16 @@ def network_of(description: Any, archive: Archive) -> FloatNetwork:
         layers.append(layer)
         shape = layer.output_shape
 
-    names = [layer.name for layer in layers]
-    if len(set(names)) < len(names):
+    if len({layer.name for layer in layers}) < len(layers):
         raise ValueError("network: layers must have different names")
+    network = FloatNetwork(field(description, "network", "name", str), input_of(source),
+                           input_shape, tuple(layers))
     unused = archive.members.keys() - {"network"} - {
         f"{layer.name}.{part}" for layer in layers if layer.operation.has_weights
         for part in ("weights", "bias")}
     if unused:
         raise ValueError(f"no layer uses array {min(unused)!r}")
-    return FloatNetwork(field(description, "network", "name", str), input_of(source), input_shape,
-                        tuple(layers))
+    return network
 
 
 def input_of(source: dict[str, Any]) -> InputDescription:
