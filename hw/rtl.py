@@ -3,6 +3,7 @@
 import os
 
 from amaranth.back import verilog
+from amaranth.hdl import Const, Value
 
 
 __all__ = ["generate"]
@@ -13,7 +14,16 @@ def generate(component, *, name, platform):
 
     The same component gives the same text on every machine: it holds no source paths, and the
     converter is the one that comes with Amaranth, never a Yosys that happens to be installed.
+
+    Ports are named as Amaranth does it, ``stream__payload``; what is constant, as ``ready`` of a
+    stream that can't stall, is none.
     """
+    values = {"__".join(map(str, path)): Value.cast(value)
+              for path, _, value in component.signature.flatten(component)}
+    # No direction is given: what the component drives is an output.
+    ports = {port: (value, None) for port, value in values.items()
+             if not isinstance(value, Const)}
+
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
-    return verilog.convert(component, name=name, platform=platform, emit_src=False,
+    return verilog.convert(component, name=name, platform=platform, ports=ports, emit_src=False,
                            strip_internal_attrs=True)

@@ -16,6 +16,11 @@ DEVICES = {
 
 NEXTPNR_BELS = {"lut4": "TRELLIS_COMB", "ff": "TRELLIS_FF", "ebr": "DP16KD", "dsp": "MULT18X18D"}
 
+EBR_BITS = 18432
+
+# A memory in Verilog as Amaranth generates it.
+MEMORY = re.compile(r"^ +reg \[(\d+):0\] \S+ +\[(\d+):0\];", re.MULTILINE)
+
 # How many of each resource a cell of yosys takes.
 YOSYS_CELLS = {
     "lut4": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
@@ -89,7 +94,13 @@ def excess(needed, available):
 
 
 def hard_blocks(verilog):
-    """Return the hard blocks that ``verilog`` instantiates: the least that a device must have."""
-    return {resource: sum(len(re.findall(rf"^  {cell} ", verilog, re.MULTILINE))
-                          for cell in YOSYS_CELLS[resource])
-            for resource in ("ebr", "dsp")}
+    """Return the least block RAM and multipliers that ``verilog`` takes, without a synthesis.
+
+    Block RAM is what it instantiates and what its memories fill to the last bit.
+    """
+    needed = {resource: sum(len(re.findall(rf"^ +{cell} ", verilog, re.MULTILINE))
+                            for cell in YOSYS_CELLS[resource])
+              for resource in ("ebr", "dsp")}
+    for last_bit, last_word in MEMORY.findall(verilog):
+        needed["ebr"] += (int(last_bit) + 1) * (int(last_word) + 1) // EBR_BITS
+    return needed

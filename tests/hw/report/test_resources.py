@@ -49,5 +49,7 @@ def test_excess_over_a_device(needed, expected):
 
 def test_hard_blocks_are_counted_in_the_verilog():
     verilog = ("module a(x);\n  DP16KD #(\n    .A(1)\n  ) m (\n  );\n  PDPW16KD #(\n  ) n (\n  );\n"
-               "  MULT18X18D #(\n  ) p (\n  );\nendmodule\n")
-    assert hard_blocks(verilog) == {"ebr": 2, "dsp": 1}
+               "  MULT18X18D #(\n  ) p (\n  );\n"
+               "  reg [31:0] weights [16383:0];\n  reg [7:0] small [15:0];\n  reg [31:0] word;\n"
+               "endmodule\n")
+    assert hard_blocks(verilog) == {"ebr": 2 + 28, "dsp": 1}
