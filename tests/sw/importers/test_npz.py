@@ -1,8 +1,10 @@
 import io
 import json
 import pickle
+import re
 import zipfile
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,9 @@ from sw.importers import npz
 from sw.importers.npz import ModelError, WeightsAlone, load, save
 
 from ..networks import small_network
+
+
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "network.md"
 
 
 @pytest.fixture
@@ -52,6 +57,13 @@ def test_round_trip(path):
     for found, wanted in zip(loaded.layers, network.layers, strict=True):
         for name, value in vars(wanted).items():
             assert np.array_equal(getattr(found, name), value), name
+
+
+def test_example_of_the_documentation(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    example, = re.findall(r"```python\n(.*?)```", DOCUMENTATION.read_text(), re.DOTALL)
+    exec(example, {})
+    assert re.fullmatch(r"\[\d \d \d \d \d\]\n", capsys.readouterr().out)
 
 
 def test_same_network_same_bytes(path, tmp_path):
