@@ -8,7 +8,7 @@ from hw.primitives.dp16kd import DP16KD
 from sw.format.tables import GROUP, AutomatonShape
 
 from .gearbox import Gearbox
-from .layouts import result_layout, row_layout
+from .layouts import result_layout, row_layout, table_layout
 from .reorder import Reorder
 
 
@@ -112,7 +112,7 @@ class Automaton(wiring.Component):
 
     Members
     -------
-    table : In(stream.Signature(StructLayout({"address": ..., "data": 18}), always_ready=True))
+    table : In(stream.Signature(table_layout(shape), always_ready=True))
         Rows of the table, as in ``PrefixTable.rows``; to be written during reset.
     i : In(stream.Signature(32))
         Coded data.
@@ -138,9 +138,7 @@ class Automaton(wiring.Component):
 
         self.shape = shape
         super().__init__({
-            "table": In(stream.Signature(
-                data.StructLayout({"address": shape.address_bits, "data": 18}),
-                always_ready=True)),
+            "table": In(stream.Signature(table_layout(shape), always_ready=True)),
             "i": In(stream.Signature(32)),
             "o": Out(stream.Signature(data.ArrayLayout(shape.symbol_bits, GROUP))),
         })

@@ -2,10 +2,17 @@
 
 from amaranth.lib import data
 
-from sw.format.tables import GROUP
+from sw.format.tables import GROUP, MAX_RUNS
 
 
-__all__ = ["result_layout", "row_layout"]
+__all__ = ["code_layout", "result_layout", "row_layout", "runs_layout", "table_layout"]
+
+
+#: Words of section CODE.
+code_layout = data.StructLayout({"data": 32, "last": 1})
+
+#: Symbols ``first``, ``first + 1``, ... stand for so many zeros each; 0 behind the last one.
+runs_layout = data.StructLayout({"first": 8, "zeros": data.ArrayLayout(8, MAX_RUNS)})
 
 
 def row_layout(shape):
@@ -24,3 +31,8 @@ def result_layout(shape):
         "complete": 1,
         "begun": 1,
     })
+
+
+def table_layout(shape):
+    """Return the layout of a row of the table of an automaton of ``shape``, with its address."""
+    return data.StructLayout({"address": shape.address_bits, "data": row_layout(shape)})

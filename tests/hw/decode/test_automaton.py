@@ -22,7 +22,7 @@ async def write_table(ctx, automaton, rows):
     ctx.set(automaton.table.valid, 1)
     for address, row in enumerate(rows):
         ctx.set(automaton.table.payload.address, address)
-        ctx.set(automaton.table.payload.data, row)
+        ctx.set(automaton.table.payload.data.as_value(), row)
         await ctx.tick()
     ctx.set(automaton.table.valid, 0)
 
