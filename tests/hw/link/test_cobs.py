@@ -8,17 +8,12 @@ from hypothesis import strategies as st
 from hw.link.cobs import CobsDecoder, CobsEncoder
 
 from ..streams import receive, send
+from .models import gaps
 
 
 RNG = random.Random(0)
 FRAMES = [b"\0", b"a", b"\0\0", b"ab\0cd", bytes(253), bytes(range(1, 254)), RNG.randbytes(253),
           *(bytes(RNG.choices([0, 1, 2], k=RNG.randint(1, 20))) for _ in range(10))]
-
-
-def gaps(seed, longest):
-    rng = random.Random(seed)
-    while True:
-        yield rng.randint(0, longest)
 
 
 def frame_bytes(frames):

@@ -7,7 +7,8 @@ from hw.link.frames import FrameReceiver, FrameSender
 from sw.format.link import MAX_BODY, MAX_PAYLOAD, crc32, pack_frame
 
 from ..streams import receive, send
-from .test_cobs import frame_bytes, gaps
+from .models import gaps
+from .test_cobs import frame_bytes
 
 
 RNG = random.Random(0)
