@@ -15,6 +15,7 @@ from hw.engine.sequencer import Sequencer
 from hw.memory.weights import WRITE as WEIGHT_WRITE
 from hw.memory.weights import WeightMemory
 from sw.format.status import Counter, Error, State
+from sw.format.timing import DRAIN_CYCLES
 
 
 __all__ = ["Engine"]
@@ -62,6 +63,10 @@ class Engine(wiring.Component):
                              f"not {len(image)}")
         self.target = target
         self.initial_image = bytes(image)
+        self.datapath = Datapath(target)
+        if self.datapath.latency > DRAIN_CYCLES:
+            raise ValueError(f"Outputs must be written {DRAIN_CYCLES} cycles after a layer's last "
+                             f"beat, not {self.datapath.latency}")
         super().__init__({
             "image": In(stream.Signature(WEIGHT_WRITE)),
             "inputs": In(stream.Signature(BYTE_WRITE)),
@@ -84,14 +89,14 @@ class Engine(wiring.Component):
         m.submodules.memory = memory = WeightMemory(target.memory_words, init=words)
         m.submodules.schedule = schedule = ScheduleMemory(target.layers)
         m.submodules.decoder = decoder = Decoder(target)
-        m.submodules.datapath = datapath = Datapath(target)
+        m.submodules.datapath = datapath = self.datapath
 
         # Whatever a load or a run that failed left half done is forgotten while at rest.
         rest = Signal()
         fetcher = Fetcher(memory_latency=memory.latency)
         loader = Loader(target)
         filler = Filler(target)
-        sequencer = Sequencer(target, drain=datapath.latency + target.rows // target.requantisers)
+        sequencer = Sequencer(target, drain=DRAIN_CYCLES)
         m.submodules.fetcher = ResetInserter(rest)(fetcher)
         m.submodules.loader = loader
         m.submodules.filler = ResetInserter(rest)(filler)

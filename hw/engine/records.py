@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from sw.format.schedule import HALFWORDS, RECORD_WORDS
+from sw.format.timing import RECORD_CYCLES
 
 
 __all__ = ["RECORD", "WRITE", "RecordReader", "ScheduleMemory"]
@@ -53,7 +54,7 @@ class RecordReader(wiring.Component):
         Low from the cycle after ``start`` until the record is whole.
     """
 
-    latency = RECORD_WORDS + 2
+    latency = RECORD_CYCLES
 
     start: In(1)
     base: In(16)

@@ -1,0 +1,1 @@
+"""Benches that run inside a simulation, as cocotb's tests."""
