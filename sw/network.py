@@ -197,7 +197,7 @@ class Layer:
     bias : array of int32, shape (Cout,)
         TFLite's, in units of input scale times weight scale.
     multiplier : array of int32, shape (Cout,)
-        From sums to outputs: ``multiplier / 2**31 * 2**shift``. 0 to 2**31 - 1.
+        From sums to outputs: ``multiplier / 2**31 * 2**shift``. 1 to 2**31 - 1.
     shift : array of int8, shape (Cout,)
         -31 to 30, negative to the right.
 

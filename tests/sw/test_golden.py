@@ -1,3 +1,4 @@
+from collections import Counter
 from random import Random
 
 import numpy as np
@@ -140,15 +141,17 @@ def test_integers_follow_float():
     assert np.mean(classify(network, x) == trained.classify(x)) >= 0.9
 
 
-def test_layers_equal_litert():
+@pytest.mark.parametrize("model, inputs, expected", [
+    ("pretrainedResnet_quant", "ic_x",
+     {Operation.CONV2D: 9, Operation.AVERAGE_POOL: 1, Operation.FULLY_CONNECTED: 1}),
+    ("ad01_int8", "ad_x", {Operation.FULLY_CONNECTED: 10}),
+])
+def test_layers_equal_litert(model, inputs, expected):
     reference = pytest.importorskip("tests.reference")
-    path = shared_file("models/pretrainedResnet_quant.tflite")
-    with np.load(shared_file("data/mlperf_tiny_inputs.npz")) as inputs:
-        steps = reference.steps(path, inputs["ic_x"])
-    operations = [step.layer.descriptor.operation for step in steps]
-    assert operations.count(Operation.CONV2D) == 9
-    assert operations.count(Operation.AVERAGE_POOL) == 1
-    assert operations.count(Operation.FULLY_CONNECTED) == 1
+    path = shared_file(f"models/{model}.tflite")
+    with np.load(shared_file("data/mlperf_tiny_inputs.npz")) as samples:
+        steps = reference.steps(path, samples[inputs][:50])
+    assert Counter(step.layer.descriptor.operation for step in steps) == expected
     for step in steps:
         outputs = apply(step.layer, step.inputs)
         assert np.array_equal(outputs.reshape(step.outputs.shape), step.outputs), step.layer.name
