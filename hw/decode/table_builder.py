@@ -158,9 +158,9 @@ class TreeWalker(wiring.Component):
 class TableBuilder(wiring.Component):
     """Reads section CODE and writes the rows of the automaton's table.
 
-    After the last word come ``MAX_CODE_LENGTH * (symbols + 1) + 1`` cycles for sorting the
+    After the last word come ``MAX_CODE_LENGTH * (2 * symbols + 1) + 1`` cycles for sorting the
     symbols by code length, then ``2 + 2 * step_bits`` for each row of each existing state: for 32
-    symbols and 4 bits a step 5,357 altogether. Words that come meanwhile wait.
+    symbols and 4 bits a step 5,741 altogether. Words that come meanwhile wait.
 
     ``error`` rises, and no row is written, if the section has another length, codec or shape than
     the automaton's, or its code lengths are out of range or don't make a complete code. Whatever
@@ -233,7 +233,6 @@ class TableBuilder(wiring.Component):
             lengths_write.addr.eq(words - 2),
             lengths_write.data.eq(self.i.payload.data),
             lengths_read.addr.eq(symbol // LENGTHS_PER_WORD),
-            symbol_length.eq(lengths_read.data[symbol % LENGTHS_PER_WORD]),
             symbols_write.addr.eq(level.first_leaf + level.leaves),
             symbols_write.data.eq(symbol),
             levels_write.addr.eq(length),
@@ -261,18 +260,26 @@ class TableBuilder(wiring.Component):
                         with m.Default():
                             m.d.comb += lengths_write.en.eq(1)
                     with m.If(self.i.payload.last):
-                        m.next = "Sort"
+                        m.next = "Look"
                         with m.If(words != 1 + length_words):
                             m.d.sync += refused.eq(1)
 
+            with m.State("Look"):
+                m.d.sync += [
+                    words.eq(0),
+                    symbol_length.eq(lengths_read.data[symbol % LENGTHS_PER_WORD]),
+                ]
+                m.next = "Sort"
+
             with m.State("Sort"):
-                m.d.sync += [words.eq(0), symbol.eq(symbol + 1)]
+                m.d.sync += symbol.eq(symbol + 1)
                 with m.If((symbol_length > MAX_CODE_LENGTH)
                           | (symbol_length != 0) & (symbol_length < shape.min_code_length)):
                     m.d.sync += refused.eq(1)
                 with m.If(symbol_length == length):
                     m.d.comb += symbols_write.en.eq(1)
                     m.d.sync += level.leaves.eq(level.leaves + 1)
+                m.next = "Look"
                 with m.If(symbol.all()):
                     m.next = "Level"
 
@@ -285,7 +292,7 @@ class TableBuilder(wiring.Component):
                     level.first_leaf.eq(level.first_leaf + level.leaves),
                     level.first_state.eq(level.first_state + inner_next),
                 ]
-                m.next = "Sort"
+                m.next = "Look"
                 # A complete code has fewer inner nodes than symbols.
                 with m.If((inner_next < 0) | (inner_next >= shape.symbols)):
                     m.d.sync += refused.eq(1)

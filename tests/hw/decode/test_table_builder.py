@@ -138,6 +138,6 @@ def test_cycles(simulate):
         while ctx.get(dut.busy):
             await ctx.tick()
             cycles += 1
-        assert cycles == 5357
+        assert cycles == 5741
 
     simulate(dut, testbench)
