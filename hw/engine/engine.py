@@ -238,6 +238,7 @@ class Engine(wiring.Component):
             (Counter.BEATS, sequencer.beats.valid),
             (Counter.TRANSFERS, filler.writes.valid),
             (Counter.CODED_WORDS, coded_word & ~ended),
+            (Counter.FILLING, filler.filling),
         ):
             values[counter] = count_events(m, counter, event, run_starts)
         values[Counter.LOAD_CYCLES] = count_events(

@@ -55,6 +55,8 @@ class Filler(wiring.Component):
         The array is through with the tile that it was given last.
     filled : Out(1)
         The next tile, in turn, is complete: the array may read it.
+    filling : Out(1)
+        A tile is being filled: weights are taken as they come.
     """
 
     def __init__(self, target):
@@ -69,6 +71,7 @@ class Filler(wiring.Component):
             "writes": Out(stream.Signature(tile_write(target.rows), always_ready=True)),
             "freed": In(1),
             "filled": Out(1),
+            "filling": Out(1),
         })
 
     def elaborate(self, platform):
@@ -92,9 +95,8 @@ class Filler(wiring.Component):
         row_ends = self.weights.payload.last
         filter_ends = row_ends & (kernel_rows_left == 1)
         tile_ends = filter_ends & (outputs_left == 1)
-        filling = Signal()
         taken = self.weights.valid & self.weights.ready
-        m.d.comb += self.weights.ready.eq(filling)
+        m.d.comb += self.weights.ready.eq(self.filling)
         m.d.sync += [
             self.writes.valid.eq(taken),
             self.writes.payload.row.eq(row),
@@ -156,7 +158,7 @@ class Filler(wiring.Component):
                     m.next = "Fill"
 
             with m.State("Fill"):
-                m.d.comb += filling.eq(1)
+                m.d.comb += self.filling.eq(1)
                 with m.If(taken):
                     if target.columns == 4:
                         m.d.sync += place.eq(place + 1)

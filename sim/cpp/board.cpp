@@ -2,9 +2,8 @@
 //
 //     board CYCLES_PER_BIT [SAIF]
 //
-// Time stands still while the accelerator is idle and there is nothing to send; the end of standard
-// input ends the simulation. With SAIF, the toggles of the first run are counted, and the
-// simulation ends with it.
+// Time stands still while the accelerator is idle and there is nothing to send; it ends once standard
+// input has ended and the accelerator is idle. With SAIF, the toggles of the first run are counted.
 
 #include <poll.h>
 #include <unistd.h>
@@ -24,7 +23,7 @@ constexpr int kReady = 1;
 constexpr int kBusy = 2;
 constexpr int kBits = 10;            // start, eight data bits, stop
 constexpr int kPollEvery = 64;       // cycles
-constexpr int kQuietAfter = 100000;  // cycles without anything to do
+constexpr int kQuietAfter = 100000;  // cycles in which nothing happens
 
 // Puts bytes on a line, a bit for so many cycles.
 class Transmitter {
@@ -107,7 +106,7 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "usage: board CYCLES_PER_BIT [SAIF], at least 4 cycles\n");
         return 2;
     }
-    const char* const saif = argc > 2 ? argv[2] : nullptr;
+    const char* saif = argc > 2 ? argv[2] : nullptr;
 
     VerilatedContext context;
     context.traceEverOn(saif != nullptr);
@@ -123,7 +122,7 @@ int main(int argc, char** argv) {
     bool tracing = false;
     Input input;
 
-    while (!input.ended()) {
+    while (!input.ended() || quiet < kQuietAfter) {
         top.rst = cycle < 8;
         top.rx = transmitter.line();
         for (int clock = 1; clock >= 0; --clock) {
@@ -148,12 +147,13 @@ int main(int argc, char** argv) {
         }
         if (tracing && !busy) {
             trace.close();
-            break;
+            tracing = false;
+            saif = nullptr;
         }
 
         const bool active = busy || !transmitter.idle() || !receiver.idle();
         quiet = active ? 0 : quiet + 1;
-        if (input.empty() && cycle % kPollEvery == 0) {
+        if (input.empty() && !input.ended() && cycle % kPollEvery == 0) {
             input.fetch(quiet > kQuietAfter ? -1 : 0);
         }
         if (transmitter.idle() && !input.empty()) transmitter.send(input.take());

@@ -52,7 +52,9 @@ class Counter(IntEnum):
     TRANSFERS = 3
     #: Words of coded data that the decoder took.
     CODED_WORDS = 4
+    #: Cycles in which a tile was being filled: the decoder's time for all weights.
+    FILLING = 5
     #: Cycles that the last load took.
-    LOAD_CYCLES = 5
+    LOAD_CYCLES = 6
     #: Value of CYCLES at the end of layer n, in counter LAYER + n.
     LAYER = 64

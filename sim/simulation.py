@@ -1,0 +1,225 @@
+"""Simulates an accelerator's Verilog on real inputs and compares it with the golden model."""
+
+import hashlib
+import json
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sim.verilator import (SimulationError, compile_board, compile_for_cocotb, run_cocotb)
+from sw import golden
+from sw.format.layers import Operation
+from sw.format.status import Counter
+from sw.format.target import Target
+from sw.host.client import Link
+from sw.image import Image, read_image
+from sw.schedule import place_activations
+
+
+__all__ = ["Part", "Simulation", "count_toggles", "simulate"]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """An image, and inputs for its network.
+
+    Parameters
+    ----------
+    image : bytes
+        The ROM image.
+    x : array of int8, shape (n, ...)
+        Inputs of its network.
+    resident : bool
+        Whether it is the image in the weight memory at power-on, which needn't be written.
+    """
+
+    image: bytes
+    x: np.ndarray
+    resident: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """What the simulated accelerator made of a part's inputs.
+
+    Parameters
+    ----------
+    image : Image
+        The image that it ran.
+    target : Target
+        The accelerator's sizes.
+    outputs, expected : array of int8, shape (n, outputs)
+        Its outputs and the golden model's.
+    counters : array of int, shape (n, counters)
+        `Counter` after each inference.
+    layer_ends : array of int, shape (n, layers)
+        Cycles from the start to the end of each layer.
+    rtl_sha256 : str
+        Of the Verilog.
+    """
+
+    image: Image
+    target: Target
+    outputs: np.ndarray
+    expected: np.ndarray
+    counters: np.ndarray
+    layer_ends: np.ndarray
+    rtl_sha256: str
+
+    @property
+    def n(self):
+        return len(self.outputs)
+
+    @property
+    def exact(self):
+        """Number of inferences whose outputs are all the golden model's."""
+        return int((self.outputs == self.expected).all(axis=1).sum())
+
+    def counter(self, counter):
+        """Return the counter's value, the greatest if inferences differ."""
+        return int(self.counters[:, counter].max())
+
+    @property
+    def cycles(self):
+        """Cycles of an inference."""
+        return self.counter(Counter.CYCLES)
+
+    @property
+    def layer_cycles(self):
+        """Cycles of each layer."""
+        return np.diff(self.layer_ends.max(axis=0), prepend=0).tolist()
+
+    @property
+    def weights_per_cycle(self):
+        """Weights that the decoder delivers in a cycle in which they are wanted."""
+        return self.image.network.weights / self.counter(Counter.FILLING)
+
+    @property
+    def mac_utilisation(self):
+        """Share of the array's multiplications, over an inference, that are the network's."""
+        return self.image.network.macs / (self.cycles * self.target.rows * self.target.columns)
+
+    @property
+    def layer_utilisation(self):
+        """The same for each layer; None for pooling."""
+        return [
+            layer.descriptor.macs / (cycles * self.target.rows * self.target.columns)
+            if layer.descriptor.operation in (Operation.CONV2D, Operation.FULLY_CONNECTED) else None
+            for layer, cycles in zip(self.image.network.layers, self.layer_cycles, strict=True)]
+
+
+def simulate(parts, *, target: Target, verilog: str, top: str, bench: str, clock_hz: int,
+             baud: int, directory: Path):
+    """Run ``parts`` one after the other on one simulated accelerator, with Verilator and cocotb.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+        Images and inputs.
+    target : Target
+        Sizes of the accelerator.
+    verilog : str
+        The design; its module ``top`` is simulated.
+    bench : str
+        ``"sim.benches.accelerator"``, at the serial pins, or ``"sim.benches.engine"``.
+    clock_hz, baud : int
+        Clock and rate of the serial line.
+    directory : Path
+        Where the log goes, ``simulation.log``.
+
+    Returns
+    -------
+    list of Simulation
+        One for each part.
+
+    Raises
+    ------
+    SimulationError
+        If it doesn't compile, refuses an image, or hangs.
+    """
+    folder = compile_for_cocotb(verilog, top=top)
+    directory.mkdir(parents=True, exist_ok=True)
+    images = [read_image(part.image, target=target) for part in parts]
+    with tempfile.TemporaryDirectory(dir=directory) as name:
+        work = Path(name).resolve()
+        job = {"clock_hz": clock_hz, "baud": baud, "results": str(work / "results.npz"),
+               "parts": []}
+        for number, (part, image) in enumerate(zip(parts, images, strict=True)):
+            image_file, input_file = work / f"{number}.hri", work / f"{number}.npy"
+            image_file.write_bytes(part.image)
+            np.save(input_file, part.x.reshape(len(part.x), -1))
+            layers = [layer.descriptor for layer in image.network.layers]
+            addresses = place_activations(layers, target)
+            job["parts"].append({
+                "image": None if part.resident else str(image_file),
+                "inputs": str(input_file),
+                "input_address": addresses[0],
+                "output_address": addresses[-1],
+                "output_bytes": int(np.prod(layers[-1].output_shape)),
+                "layers": len(layers),
+            })
+        job_file = work / "job.json"
+        job_file.write_text(json.dumps(job))
+        run_cocotb(folder, top=top, bench=bench, testcase="run_job",
+                   environment={"HEADRACE_JOB": str(job_file)},
+                   log=directory / "simulation.log")
+        results = dict(np.load(work / "results.npz"))
+
+    return [
+        Simulation(
+            image=image, target=target, outputs=results[f"outputs{number}"],
+            expected=golden.run(image.network, part.x)[-1].reshape(len(part.x), -1),
+            counters=results[f"counters{number}"], layer_ends=results[f"layer_ends{number}"],
+            rtl_sha256=hashlib.sha256(verilog.encode()).hexdigest())
+        for number, (part, image) in enumerate(zip(parts, images, strict=True))]
+
+
+class ProgramLine:
+    """Standard input and output of a simulated board as a `sw.host.client.ByteStream`."""
+
+    def __init__(self, process):
+        self.process = process
+
+    def read(self, size):
+        return self.process.stdout.read(size)
+
+    def write(self, data):
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+
+def count_toggles(verilog: str, *, top: str, image: Image, target: Target, x: np.ndarray,
+                  clock_hz: int, baud: int, saif: Path):
+    """Count the toggles of every net during one inference of the resident image.
+
+    Parameters
+    ----------
+    x : array of int8
+        One input.
+    saif : Path
+        The file to write, in SAIF.
+
+    Raises
+    ------
+    SimulationError
+        If it doesn't compile, or ends without an inference.
+    """
+    folder = compile_board(verilog, top=top)
+    saif.parent.mkdir(parents=True, exist_ok=True)
+    partial = saif.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    addresses = place_activations([layer.descriptor for layer in image.network.layers], target)
+    with subprocess.Popen([folder / "board", str(round(clock_hz / baud)), partial],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        link = Link(ProgramLine(process))
+        link.wait()
+        link.write_input(addresses[0], x.tobytes())
+        link.run()
+        process.stdin.close()
+        status = process.wait()
+    if status or not partial.exists():
+        raise SimulationError(f"{folder / 'board'} ended with status {status}, no toggles counted")
+    partial.replace(saif)
