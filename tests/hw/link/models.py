@@ -38,7 +38,7 @@ class AcceleratorModel:
     """Memories, counters and the state of an accelerator, connected to the ports of ``dut``.
 
     Its streams stall for up to ``longest`` cycles. The state follows a strobe as late as it may,
-    and keeps for ``busy`` cycles.
+    and keeps for ``busy`` cycles, which may change meanwhile.
     """
 
     def __init__(self, dut, *, longest=0, busy=100):
@@ -91,8 +91,10 @@ class AcceleratorModel:
                 for _ in range(3):
                     await ctx.tick()
                 ctx.set(self.dut.state, self.strobes[-1])
-                for _ in range(self.busy):
+                cycles = 0
+                while cycles < self.busy:
                     await ctx.tick()
+                    cycles += 1
                 state, error = self.ends_with
                 ctx.set(self.dut.state, state)
                 ctx.set(self.dut.error, error)
