@@ -12,7 +12,7 @@ from .huffman import HuffmanCodec
 from .raw import RawCodec
 
 
-__all__ = ["Codec", "HuffmanCodec", "RawCodec", "decode"]
+__all__ = ["Codec", "HuffmanCodec", "RawCodec", "codeword_bits", "decode"]
 
 
 Table = TypeVar("Table", bound=CodeTable)
@@ -42,6 +42,9 @@ class Codec(Protocol[Table]):
             If it doesn't hold exactly as many, or padding isn't zero.
         """
 
+    def codeword_bits(self, symbols: NDArray[np.integer], table: Table) -> int:
+        """Return the bits of the codewords of ``symbols``, without padding."""
+
     def bits(self, layers: Sequence[NDArray[np.integer]]) -> int:
         """Return the bits that table and coded data take."""
 
@@ -59,3 +62,10 @@ def decode(coded: bytes, table: CodeTable, count: int) -> NDArray[np.int64]:
     if isinstance(table, RawTable):
         return RawCodec().decode(coded, table, count)
     return HuffmanCodec(table.shape).decode(coded, table, count)
+
+
+def codeword_bits(symbols: NDArray[np.integer], table: CodeTable) -> int:
+    """Return the bits of the codewords of ``symbols`` in ``table``, without padding."""
+    if isinstance(table, RawTable):
+        return RawCodec().codeword_bits(symbols, table)
+    return HuffmanCodec(table.shape).codeword_bits(symbols, table)

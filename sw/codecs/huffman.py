@@ -98,11 +98,15 @@ class HuffmanCodec:
         ValueError
             If a symbol has no codeword.
         """
-        return pack(split_runs(symbols, table), table)
+        return pack(fill_group(split_runs(symbols, table), table), table)
+
+    def codeword_bits(self, symbols: NDArray[np.integer], table: PrefixTable) -> int:
+        """Return the bits of the codewords of ``symbols``, without padding."""
+        return int(np.array(table.lengths)[split_runs(symbols, table)].sum())
 
     def trace(self, symbols: NDArray[np.integer], table: PrefixTable) -> Trace:
         """Return when the automaton finishes each group of ``symbols``."""
-        sequence = split_runs(symbols, table)
+        sequence = fill_group(split_runs(symbols, table), table)
         places = Places(np.array(table.lengths)[sequence], table.shape)
         weights = np.cumsum(weights_of(sequence, table).reshape(-1, GROUP).sum(axis=1))
         last_bits = places.starts + places.sizes - 1
@@ -265,7 +269,7 @@ def split_gaps(gaps: NDArray[np.int64], runs: tuple[int, ...]) -> NDArray[np.int
 
 
 def split_runs(symbols: NDArray[np.integer], table: PrefixTable) -> NDArray[np.int64]:
-    """Return what is coded: ``symbols`` with run symbols in them, padded to whole groups."""
+    """Return ``symbols`` with run symbols in them."""
     gaps = zero_gaps(symbols)
     order = sorted(range(len(table.runs)), key=lambda number: -table.runs[number])
     pieces = split_gaps(gaps, table.runs)[:, [*order, -1]]
@@ -273,8 +277,7 @@ def split_runs(symbols: NDArray[np.integer], table: PrefixTable) -> NDArray[np.i
     others = np.append(symbols[symbols != 0], 0)
     once = np.arange(len(gaps)) < len(gaps) - 1
     tokens = np.column_stack([np.tile(zeros, (len(gaps), 1)), others])
-    sequence = np.repeat(tokens.ravel(), np.column_stack([pieces, once]).ravel())
-    return fill_group(sequence, table)
+    return np.repeat(tokens.ravel(), np.column_stack([pieces, once]).ravel())
 
 
 def code_lengths(frequencies: Sequence[int], least: int, most: int) -> tuple[int, ...]:

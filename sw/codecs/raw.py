@@ -58,6 +58,10 @@ class RawCodec:
             raise FormatError("coded data: padding must be zero")
         return symbols[:count]
 
+    def codeword_bits(self, symbols: NDArray[np.integer], table: RawTable) -> int:
+        """Return the bits of ``symbols``, without padding."""
+        return symbols.size * table.symbol_bits
+
     def bits(self, layers: Sequence[NDArray[np.integer]]) -> int:
         """Return the bits that table and coded data take."""
         table = self.fit(layers)

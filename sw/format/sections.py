@@ -4,12 +4,15 @@ import struct
 import zlib
 from enum import IntEnum
 from itertools import pairwise
+from math import isfinite, prod
 
+from .layers import InputDescription, LayerDescriptor, Operation
 from .tables import AutomatonShape, CodeTable, PrefixTable, RawTable
 
 
-__all__ = ["HEADER_WORDS", "MAGIC", "SECTIONS", "VERSION", "Codec", "FormatError", "Section",
-           "crc32", "pack_code", "pack_header", "unpack_code", "unpack_header"]
+__all__ = ["HEADER_WORDS", "MAGIC", "MAX_LAYERS", "SECTIONS", "VERSION", "Codec", "FormatError",
+           "Section", "crc32", "pack_code", "pack_header", "pack_network", "unpack_code",
+           "unpack_header", "unpack_network"]
 
 
 MAGIC = b"HRI"
@@ -44,6 +47,17 @@ SECTIONS = len(Section)
 
 #: Magic and version, length, target hash, a length for each section, CRC-32.
 HEADER_WORDS = 3 + SECTIONS + 1
+
+
+#: Layers that section NETWORK may describe.
+MAX_LAYERS = 64
+
+#: Input: scale, mean, divisor, shape, zero point, number of layers.
+INPUT = struct.Struct("<3d3HbB")
+
+#: Layer: output scale, output shape, operation, output zero point, least and greatest activation,
+#: kernel, stride, padding. Its input is the output before it.
+LAYER = struct.Struct("<d3HB3b6B")
 
 
 def crc32(data: bytes) -> int:
@@ -124,3 +138,69 @@ def unpack_code(data: bytes) -> CodeTable:
         return PrefixTable(shape, lengths, tuple(run for run in runs if run), first_run)
     except (ValueError, struct.error) as error:
         raise error if isinstance(error, FormatError) else FormatError(f"code: {error}") from error
+
+
+def pack_network(source: InputDescription, layers: tuple[LayerDescriptor, ...]) -> bytes:
+    """Return section NETWORK: the input and the layers, without their arrays.
+
+    Raises
+    ------
+    ValueError
+        If there are no or too many layers, or one doesn't take what the one before it gives.
+    """
+    if not 1 <= len(layers) <= MAX_LAYERS:
+        raise ValueError(f"Image must have 1 to {MAX_LAYERS} layers, not {len(layers)}")
+    data = INPUT.pack(source.scale, source.mean, source.divisor, *layers[0].input_shape,
+                      source.zero_point, len(layers))
+    given = (layers[0].input_shape, source.scale, source.zero_point)
+    for number, layer in enumerate(layers):
+        taken = (layer.input_shape, layer.input_scale, layer.input_zero_point)
+        if taken != (flat(layer.operation, given[0]), *given[1:]):
+            raise ValueError(f"layer {number}: input must be {given}, not {taken}")
+        data += LAYER.pack(layer.output_scale, *layer.output_shape, layer.operation,
+                           layer.output_zero_point, layer.activation_min, layer.activation_max,
+                           *layer.kernel, *layer.stride, *layer.padding)
+        given = (layer.output_shape, layer.output_scale, layer.output_zero_point)
+    return data
+
+
+def unpack_network(data: bytes) -> tuple[InputDescription, tuple[LayerDescriptor, ...]]:
+    """Return the input and the layers that section NETWORK holds.
+
+    Raises
+    ------
+    FormatError
+        If the section has another length than its layers need, or a value is out of range.
+    """
+    if len(data) < INPUT.size:
+        raise FormatError(f"network: an input takes {INPUT.size} bytes, not {len(data)}")
+    scale, mean, divisor, *shape, zero_point, count = INPUT.unpack_from(data)
+    if not 1 <= count <= MAX_LAYERS:
+        raise FormatError(f"network: there must be 1 to {MAX_LAYERS} layers, not {count}")
+    if len(data) != INPUT.size + count * LAYER.size:
+        raise FormatError(f"network: {count} layers take {INPUT.size + count * LAYER.size} bytes, "
+                          f"not {len(data)}")
+    if not (scale > 0 and divisor != 0 and all(map(isfinite, (scale, mean, divisor)))):
+        raise FormatError(f"network: scale must be positive and divisor not 0, not {scale} and "
+                          f"{divisor}")
+    layers = []
+    before = (tuple(shape), scale, zero_point)
+    for number, record in enumerate(LAYER.iter_unpack(data[INPUT.size:])):
+        output_scale, *output_shape, code, output_zero_point, least, greatest = record[:8]
+        kernel, stride, padding = record[8:10], record[10:12], record[12:]
+        if not (output_scale > 0 and isfinite(output_scale)):
+            raise FormatError(f"network: layer {number}: output scale must be positive, "
+                              f"not {output_scale}")
+        try:
+            operation = Operation(code)
+            layers.append(LayerDescriptor(
+                operation, flat(operation, before[0]), tuple(output_shape), kernel, stride, padding,
+                before[2], output_zero_point, least, greatest, before[1], output_scale))
+        except ValueError as error:
+            raise FormatError(f"network: layer {number}: {error}") from error
+        before = (tuple(output_shape), output_scale, output_zero_point)
+    return InputDescription(scale, zero_point, mean, divisor), tuple(layers)
+
+
+def flat(operation: Operation, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    return (1, 1, prod(shape)) if operation is Operation.FULLY_CONNECTED else shape

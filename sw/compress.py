@@ -1,0 +1,120 @@
+"""Command that compresses a network into a ROM image: ``python -m sw.compress digits``."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from .compression import CODECS, DEFAULT_BITS, QUANTISERS, Compression, compare, compress
+from .format.target import PRESETS, Target
+from .image import write_image
+
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command with ``argv``, by default the command line's arguments."""
+    arguments = parse(argv)
+    try:
+        target = named_target(arguments.target)
+        if arguments.compare:
+            rows = compare(arguments.model, target=target)
+            chosen = rows[-1]
+        else:
+            chosen = compress(arguments.model, quantiser=arguments.quantiser,
+                              codec=arguments.codec, bits=arguments.bits, target=target)
+            rows = (chosen,)
+        output = arguments.output or Path("build") / f"{chosen.network.name}.hri"
+        write_image(output, chosen.data)
+    except (ValueError, OSError) as error:
+        sys.exit(f"python -m sw.compress: {error}")
+
+    if arguments.json:
+        reports = [row.report() for row in rows]
+        json.dump({"file": str(output)} | (
+            {"compared": reports} if arguments.compare else reports[0]), sys.stdout, indent=2)
+        print()
+        return
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(comparison(rows) if arguments.compare else layer_table(chosen))
+    size = chosen.size
+    console.print(
+        f"weights {size.bytes_weights} bytes, network {size.bytes_network}, image "
+        f"{size.bytes_image}: ratio {size.ratio:.4f}, factor {size.factor:.2f} "
+        f"(factor_int8 {size.factor_int8:.2f})", highlight=False)
+    print(f"{output}: {size.bits_per_weight:.2f} b/w, factor {size.factor:.2f}, accuracy "
+          f"{chosen.accuracy_float:.2%} before and {chosen.accuracy_int:.2%} after, n = {chosen.n}")
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    defaults = ", ".join(f"{bits:g} for {name}" for name, bits in DEFAULT_BITS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m sw.compress", description="Compress a network into a ROM image.")
+    parser.add_argument("model", metavar="NAME|FILE", help="network that ships, or a model file")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE",
+                        help="the image (default: build/NAME.hri)")
+    parser.add_argument("--quantiser", choices=QUANTISERS, default="step",
+                        help="how weights become symbols (default: %(default)s)")
+    parser.add_argument("--codec", choices=CODECS, default="huffman",
+                        help="how symbols are coded (default: %(default)s)")
+    parser.add_argument("--bits", type=float, metavar="BITS",
+                        help="bits per weight (step) or bits of a symbol (others) "
+                             f"(default: {defaults})")
+    parser.add_argument("--target", default="ulx3s:85F", metavar="BOARD:DEVICE",
+                        help="what will run the network (default: %(default)s)")
+    parser.add_argument("--compare", action="store_true",
+                        help="table of all quantisers; the image is the default one")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    return parser.parse_args(argv)
+
+
+def named_target(name: str) -> Target:
+    board, _, device = name.partition(":")
+    if (board, device) not in PRESETS:
+        known = ", ".join(":".join(preset) for preset in PRESETS)
+        raise ValueError(f"Target must be one of {known}, not {name}")
+    return PRESETS[board, device]
+
+
+def layer_table(compression: Compression) -> Table:
+    table = Table(title=f"{compression.network.name}: {compression.quantiser}, {compression.codec}",
+                  title_justify="left")
+    table.add_column("layer")
+    for heading in ("weights", "b/w", "entropy", "MSE", "max error", "SQNR dB"):
+        table.add_column(heading, justify="right")
+    for layer in compression.layers:
+        table.add_row(layer.name, *figures(layer.weights, layer.bits_per_weight,
+                                           layer.layer_entropy, *vars(layer.distortion).values()))
+    table.add_section()
+    table.add_row("total", *figures(compression.size.weights, compression.size.bits_per_weight,
+                                    compression.entropy, *vars(compression.distortion).values()))
+    return table
+
+
+def comparison(rows: Sequence[Compression]) -> Table:
+    table = Table(title=rows[0].network.name, title_justify="left")
+    table.add_column("quantiser")
+    table.add_column("codec")
+    for heading in ("b/w", "entropy", "MSE", "max error", "SQNR dB", "bytes", "factor", "accuracy"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        _, *values = figures(0, row.size.bits_per_weight, row.entropy,
+                             *vars(row.distortion).values())
+        table.add_row(row.quantiser, row.codec, *values, str(row.size.bytes_image),
+                      f"{row.size.factor:.2f}", f"{row.accuracy_int:.2%}")
+    return table
+
+
+def figures(weights: int, bits_per_weight: float, entropy: float, mse: float, max_abs_error: float,
+            sqnr_db: float) -> tuple[str, ...]:
+    return (str(weights), f"{bits_per_weight:.3f}", f"{entropy:.3f}", f"{mse:.3e}",
+            f"{max_abs_error:.4f}", f"{sqnr_db:.2f}")
+
+
+if __name__ == "__main__":
+    main()

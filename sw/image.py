@@ -1,0 +1,354 @@
+"""ROM images: build, write and read them. docs/format.md specifies them."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .codecs import HuffmanCodec, RawCodec, decode
+from .format.layers import LayerDescriptor
+from .format.schedule import RECORD_WORDS, ScheduleRecord
+from .format.sections import (HEADER_WORDS, FormatError, Section, crc32, pack_code, pack_header,
+                              pack_network, unpack_code, unpack_header, unpack_network)
+from .format.tables import CodeTable, RawShape, RawTable
+from .format.target import Target
+from .network import Layer, Network
+from .quantize import Grid, Symbols
+from .schedule import ScheduleError, pooling_channel, schedule
+
+
+__all__ = ["WEIGHT_SECTIONS", "Image", "build_image", "load_image", "read_image", "write_image"]
+
+
+#: Sections that exist because of the weights.
+WEIGHT_SECTIONS = (Section.CODE, Section.CODEBOOK, Section.CODED_DATA)
+
+#: The most bytes of an image: no target has a larger weight memory.
+MAX_BYTES = 4 << 16
+
+#: Entries of a codebook for raw symbols.
+RAW_ENTRIES = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """What a ROM image holds.
+
+    Parameters
+    ----------
+    network : Network
+        The integer network with its weights. Names aren't stored: layers are called by their
+        number and operation. Weight scales are what the multipliers say.
+    target_hash : int
+        Hash of the target that the schedule is for.
+    schedule : tuple of ScheduleRecord
+        One for each layer.
+    table : CodeTable
+        Code of the weights.
+    codebooks : tuple of tuple of int
+        Weights that symbols stand for; none where raw symbols are the weights.
+    symbols : tuple of array of int64, shape (Cout, KH, KW, Cin)
+        Of each layer with weights.
+    words : dict of Section to int
+        Length of each section, CRC apart.
+    """
+
+    network: Network
+    target_hash: int
+    schedule: tuple[ScheduleRecord, ...]
+    table: CodeTable
+    codebooks: tuple[tuple[int, ...], ...]
+    symbols: tuple[Symbols, ...]
+    words: dict[Section, int]
+
+    @property
+    def bytes_image(self) -> int:
+        """Bytes of the whole image."""
+        return 4 * (HEADER_WORDS + sum(self.words.values()) + len(self.words))
+
+    @property
+    def bytes_weights(self) -> int:
+        """Bytes that exist because of the weights."""
+        return 4 * sum(self.words[section] for section in WEIGHT_SECTIONS)
+
+    @property
+    def bytes_network(self) -> int:
+        """All other bytes."""
+        return self.bytes_image - self.bytes_weights
+
+
+def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbols],
+                target: Target) -> bytes:
+    """Return the image of ``network`` for ``target``, coded as its decoder reads it.
+
+    Parameters
+    ----------
+    grids, symbols : sequence
+        Of each layer with weights, in order: what its symbols stand for, and they themselves.
+
+    Raises
+    ------
+    ScheduleError
+        If the target can't run the network; the message says what exceeds what.
+    ValueError
+        If the decoder can't read so many symbols, or a shift can't be stored.
+    """
+    table, coded, codebooks = code(grids, symbols, target)
+    if len(codebooks) > target.codebooks:
+        raise ScheduleError(f"network has {len(codebooks)} codebooks, "
+                            f"{len(codebooks) - target.codebooks} more than the target's "
+                            f"{target.codebooks}")
+    numbers = iter(grid.codebook if codebooks else 0 for grid in grids)
+    descriptors = tuple(layer.descriptor for layer in network.layers)
+    records = schedule(descriptors, target, [next(numbers) if layer.operation.has_weights else 0
+                                             for layer in descriptors])
+    bias, multiplier, shift = channel_records(network)
+    sections = {
+        Section.NETWORK: pack_network(network.input, descriptors),
+        Section.SCHEDULE: b"".join(record.pack() for record in records),
+        Section.BIAS: bias.astype("<i4").tobytes(),
+        Section.MULTIPLIER: multiplier.astype("<i4").tobytes(),
+        Section.SHIFT: np.pad(shift, (0, -len(shift) % 4)).astype("i1").tobytes(),
+        Section.CODE: pack_code(table),
+        Section.CODEBOOK: np.array(codebooks, np.int8).tobytes(),
+        Section.CODED_DATA: coded,
+    }
+    image = pack_header(target.hash, {name: len(data) // 4 for name, data in sections.items()})
+    for data in sections.values():
+        image += data + crc32(data).to_bytes(4, "little")
+    if len(image) > target.memory_words * 4:
+        raise ScheduleError(f"image has {len(image)} bytes, {len(image) - target.memory_words * 4} "
+                            f"more than the weight memory's {target.memory_words * 4}")
+    return image
+
+
+def code(grids: Sequence[Grid], symbols: Sequence[Symbols], target: Target
+         ) -> tuple[CodeTable, bytes, list[tuple[int, ...]]]:
+    if isinstance(target.decoder, RawShape):
+        raw = RawCodec()
+        plain = raw.fit(symbols)
+        if plain.symbol_bits == 8:
+            weights = [grid.integers(chosen).ravel()
+                       for grid, chosen in zip(grids, symbols, strict=True)]
+            return plain, raw.encode(np.concatenate(weights).view(np.uint8), plain), []
+        table: CodeTable = plain
+        coded = raw.encode(flatten(symbols), plain)
+        entries = RAW_ENTRIES
+    else:
+        huffman = HuffmanCodec(target.decoder)
+        table = prefix = huffman.fit(symbols)
+        coded = huffman.encode(flatten(symbols), prefix)
+        entries = target.decoder.symbols
+    books = {grid.codebook: grid.centroids for grid in grids}
+    # Symbols without a meaning stand for 0; only damaged data hold them.
+    return table, coded, [(*books[number][:entries], *(0,) * (entries - len(books[number])))
+                          for number in range(max(books) + 1)]
+
+
+def flatten(symbols: Sequence[Symbols]) -> Symbols:
+    return np.concatenate([chosen.ravel() for chosen in symbols])
+
+
+def channel_records(network: Network
+                    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return biases, with the inputs' zero point folded in, multipliers and shifts."""
+    parts: list[tuple[Sequence[int], Sequence[int], Sequence[int]]] = []
+    for layer in network.layers:
+        if layer.weights is None:
+            multiplier, shift = pooling_channel(layer.descriptor)
+            parts.append(([0], [multiplier], [shift]))
+            continue
+        if layer.shift.min() < -31 or layer.shift.max() > 0:
+            raise ValueError(f"{layer.name}: shifts must be -31 to 0, not {layer.shift.min()} to "
+                             f"{layer.shift.max()}")
+        folded = layer.bias - zero_point_sums(layer.descriptor, layer.weights)
+        parts.append((folded.tolist(), layer.multiplier.tolist(), layer.shift.tolist()))
+    bias, multipliers, shifts = (np.concatenate([part[field] for part in parts]).astype(np.int64)
+                                 for field in range(3))
+    return bias, multipliers, shifts
+
+
+def zero_point_sums(layer: LayerDescriptor, weights: NDArray[np.int8]) -> NDArray[np.int64]:
+    """Return what the inputs' zero point adds to each sum."""
+    total: NDArray[np.int64] = weights.sum(axis=(1, 2, 3), dtype=np.int64)
+    return layer.input_zero_point * total
+
+
+def write_image(path: Path, image: bytes) -> None:
+    """Write ``image``, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.",
+                                     delete=False) as file:
+        try:
+            file.write(image)
+            file.close()
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+
+
+def load_image(path: Path, *, target: Target | None = None) -> Image:
+    """Return what the image in ``path`` holds, as `read_image` does.
+
+    Raises
+    ------
+    FormatError
+        If the image breaks the format anywhere, or is for another target.
+    OSError
+        If the file can't be read.
+    """
+    with path.open("rb") as file:
+        image = file.read(MAX_BYTES + 1)
+    if len(image) > MAX_BYTES:
+        raise FormatError(f"image must have at most {MAX_BYTES} bytes")
+    return read_image(image, name=path.stem, target=target)
+
+
+def read_image(image: bytes, *, name: str = "image", target: Target | None = None) -> Image:
+    """Return what ``image`` holds, everything checked and decoded.
+
+    Parameters
+    ----------
+    name : str
+        What reports call the network.
+    target : Target, optional
+        What the image must be for; by default its schedule isn't checked against the network.
+
+    Raises
+    ------
+    FormatError
+        If the image breaks the format anywhere, or is for another target.
+    """
+    target_hash, words = unpack_header(image)
+    sections = unpack_sections(image, words)
+    source, descriptors = unpack_network(sections[Section.NETWORK])
+    records = unpack_schedule(sections[Section.SCHEDULE], len(descriptors))
+    table = unpack_code(sections[Section.CODE])
+    if sections[Section.CODE] != pack_code(table):
+        raise FormatError("code: what isn't used must be zero, and nothing may follow")
+    codebooks = unpack_codebooks(sections[Section.CODEBOOK], table)
+
+    count = sum(layer.weights for layer in descriptors)
+    flat = decode(sections[Section.CODED_DATA], table, count)
+    symbols, weights = [], []
+    for layer, record in zip(descriptors, records, strict=True):
+        if layer.weight_shape is None:
+            continue
+        chosen, flat = flat[:layer.weights].reshape(layer.weight_shape), flat[layer.weights:]
+        symbols.append(chosen)
+        if codebooks and record.codebook >= len(codebooks):
+            raise FormatError(f"schedule: there is no codebook {record.codebook}")
+        weights.append(np.array(codebooks[record.codebook], np.int8)[chosen] if codebooks
+                       else chosen.astype(np.uint8).view(np.int8))
+
+    try:
+        network = Network(name, source, unpack_layers(sections, descriptors, weights))
+    except FormatError:
+        raise
+    except ValueError as error:
+        raise FormatError(f"network: {error}") from error
+    if target is not None:
+        check_target(target, target_hash, descriptors, records)
+    return Image(network, target_hash, records, table, codebooks, tuple(symbols), words)
+
+
+def unpack_sections(image: bytes, words: dict[Section, int]) -> dict[Section, bytes]:
+    sections = {}
+    start = HEADER_WORDS * 4
+    for section, length in words.items():
+        data = image[start:start + length * 4]
+        stored = int.from_bytes(image[start + length * 4:start + length * 4 + 4], "little")
+        if crc32(data) != stored:
+            raise FormatError(f"section {section.name}: CRC is {crc32(data):08x}, "
+                              f"not {stored:08x} as stored")
+        sections[section] = data
+        start += length * 4 + 4
+    return sections
+
+
+def unpack_schedule(data: bytes, layers: int) -> tuple[ScheduleRecord, ...]:
+    size = RECORD_WORDS * 4
+    if len(data) != layers * size:
+        raise FormatError(f"schedule: {layers} layers take {layers * size} bytes, not {len(data)}")
+    try:
+        records = tuple(ScheduleRecord.unpack(data[start:start + size])
+                        for start in range(0, len(data), size))
+    except ValueError as error:
+        raise FormatError(f"schedule: {error}") from error
+    if b"".join(record.pack() for record in records) != data:
+        raise FormatError("schedule: bits that aren't used must be zero")
+    return records
+
+
+def unpack_codebooks(data: bytes, table: CodeTable) -> tuple[tuple[int, ...], ...]:
+    if isinstance(table, RawTable) and table.symbol_bits == 8:
+        if data:
+            raise FormatError("codebook: symbols of 8 bits have none")
+        return ()
+    entries = RAW_ENTRIES if isinstance(table, RawTable) else table.shape.symbols
+    if not data or len(data) % entries:
+        raise FormatError(f"codebook: it must have a multiple of {entries} bytes, not {len(data)}")
+    return tuple(map(tuple, np.frombuffer(data, np.int8).reshape(-1, entries).tolist()))
+
+
+def unpack_layers(sections: dict[Section, bytes], descriptors: Sequence[LayerDescriptor],
+                  weights: Sequence[NDArray[np.int8]]) -> tuple[Layer, ...]:
+    channels = sum(layer.channels for layer in descriptors)
+    for section, size in ((Section.BIAS, channels * 4), (Section.MULTIPLIER, channels * 4),
+                          (Section.SHIFT, channels + -channels % 4)):
+        if len(sections[section]) != size:
+            raise FormatError(f"section {section.name}: {channels} channels take {size} bytes, "
+                              f"not {len(sections[section])}")
+    bias = np.frombuffer(sections[Section.BIAS], "<i4").astype(np.int64)
+    multiplier = np.frombuffer(sections[Section.MULTIPLIER], "<i4").astype(np.int32)
+    shift = np.frombuffer(sections[Section.SHIFT], np.int8)
+    if shift[channels:].any():
+        raise FormatError("section SHIFT: padding must be zero")
+    if multiplier.min() < 1:
+        raise FormatError(f"section MULTIPLIER: multipliers must be 1 to 2**31 - 1, "
+                          f"not {multiplier.min()}")
+    if shift.min() < -31 or shift.max() > 0:
+        raise FormatError(f"section SHIFT: shifts must be -31 to 0, not {shift.min()} to "
+                          f"{shift.max()}")
+
+    layers = []
+    remaining = iter(weights)
+    base = 0
+    for number, layer in enumerate(descriptors):
+        name = f"{layer.operation.name.lower()}_{number}"
+        rows = slice(base, base + layer.channels)
+        base += layer.channels
+        if not layer.operation.has_weights:
+            record = (bias[rows][0], multiplier[rows][0], shift[rows][0])
+            if record != (0, *pooling_channel(layer)):
+                raise FormatError(f"layer {number}: pooling can't have the channel record {record}")
+            layers.append(Layer.pooling(name, layer))
+            continue
+        integers = next(remaining)
+        unfolded = bias[rows] + zero_point_sums(layer, integers)
+        if unfolded.min() < -1 << 31 or unfolded.max() >= 1 << 31:
+            raise FormatError(f"section BIAS: biases of layer {number} must fit 32 bits")
+        scale = np.ldexp(multiplier[rows] * (layer.output_scale / layer.input_scale),
+                         shift[rows].astype(np.int32) - 31)
+        layers.append(Layer(name, layer, integers, scale, unfolded.astype(np.int32),
+                            multiplier[rows], shift[rows]))
+    return tuple(layers)
+
+
+def check_target(target: Target, target_hash: int, descriptors: Sequence[LayerDescriptor],
+                 records: Sequence[ScheduleRecord]) -> None:
+    if target_hash != target.hash:
+        raise FormatError(f"image is for target {target_hash:08x}, not {target.hash:08x}")
+    try:
+        expected = schedule(descriptors, target, [record.codebook for record in records])
+    except ScheduleError as error:
+        raise FormatError(f"schedule: {error}") from error
+    for number, (record, wanted) in enumerate(zip(records, expected, strict=True)):
+        if record != wanted:
+            raise FormatError(f"schedule: record {number} doesn't fit its layer")

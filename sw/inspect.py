@@ -1,0 +1,133 @@
+"""Command that shows what a ROM image holds: ``python -m sw.inspect FILE``."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from .codecs import codeword_bits
+from .format.tables import RawShape, RawTable
+from .format.target import PRESETS, Target
+from .image import Image, load_image
+from .metrics import entropy
+
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command with ``argv``, by default the command line's arguments."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sw.inspect", description="Show what a ROM image holds. A damaged one is "
+        "refused: every CRC is checked and every weight decoded.")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the image")
+    parser.add_argument("--verify", action="store_true",
+                        help="check the schedule too: the image must be for a known target")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+    arguments = parser.parse_args(argv)
+    try:
+        image = load_image(arguments.file)
+        name, target = find_target(image.target_hash)
+        if arguments.verify:
+            if target is None:
+                raise ValueError(f"its target {image.target_hash:08x} isn't known")
+            load_image(arguments.file, target=target)
+    except OSError as error:
+        sys.exit(f"python -m sw.inspect: {arguments.file}: {error.strerror}")
+    except ValueError as error:
+        sys.exit(f"python -m sw.inspect: {arguments.file}: {error}")
+
+    found = describe(image, name)
+    if arguments.json:
+        json.dump({"file": str(arguments.file), "verified": arguments.verify} | found, sys.stdout,
+                  indent=2)
+        print()
+        return
+    show(found)
+    verified = ", schedule as its target needs it" if arguments.verify else ""
+    print(f"{arguments.file}: {image.bytes_image} bytes, {image.network.weights} weights decoded, "
+          f"every CRC right{verified}")
+
+
+def find_target(target_hash: int) -> tuple[str, Target | None]:
+    found = {}
+    for (board, device), preset in PRESETS.items():
+        for target in (preset, preset.with_decoder(RawShape())):
+            if target.hash == target_hash:
+                found[f"{board}:{device}"] = target
+    if not found:
+        return "unknown", None
+    target = next(iter(found.values()))
+    return f"{', '.join(found)} with {target.decoder.name} decoder", target
+
+
+def describe(image: Image, target: str) -> dict[str, Any]:
+    weights = image.network.weights
+    symbols = iter(image.symbols)
+    layers = []
+    for layer, record in zip(image.network.layers, image.schedule, strict=True):
+        entry: dict[str, Any] = {"name": layer.name, "weights": layer.descriptor.weights}
+        entry["input_shape"] = layer.descriptor.input_shape
+        entry["output_shape"] = layer.descriptor.output_shape
+        if layer.weights is not None:
+            chosen = next(symbols)
+            entry |= {
+                "bits_per_weight": codeword_bits(chosen.ravel(), image.table) / chosen.size,
+                "layer_entropy": entropy([chosen]), "zeros": float((layer.weights == 0).mean()),
+                "codebook": record.codebook}
+        layers.append(entry)
+    raw = isinstance(image.table, RawTable)
+    return {
+        "target_hash": f"{image.target_hash:08x}", "target": target,
+        "sections": {section.name.lower(): 4 * words for section, words in image.words.items()},
+        "bytes_image": image.bytes_image, "bytes_weights": image.bytes_weights,
+        "bytes_network": image.bytes_network,
+        "bits_per_weight": 8 * image.bytes_weights / weights,
+        "entropy_bits_per_weight": entropy(image.symbols),
+        "codec": "raw" if raw else "huffman", "table": asdict(image.table),
+        "codebooks": image.codebooks, "input": asdict(image.network.input), "layers": layers,
+        "schedule": [asdict(record) for record in image.schedule],
+    }
+
+
+def show(found: dict[str, Any]) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console.print(f"target {found['target_hash']}: {found['target']}")
+    sections = Table("section")
+    sections.add_column("bytes", justify="right")
+    for section, size in found["sections"].items():
+        sections.add_row(section, str(size))
+    console.print(sections)
+
+    layers = Table("layer", "input", "output")
+    for heading in ("weights", "b/w", "entropy", "zeros", "codebook"):
+        layers.add_column(heading, justify="right")
+    for layer in found["layers"]:
+        shapes = [" x ".join(map(str, layer[shape])) for shape in ("input_shape", "output_shape")]
+        figures = [f"{layer['bits_per_weight']:.3f}", f"{layer['layer_entropy']:.3f}",
+                   f"{layer['zeros']:.1%}", str(layer["codebook"])] if layer["weights"] else []
+        layers.add_row(layer["name"], *shapes, str(layer["weights"]), *figures)
+    console.print(layers)
+
+    table = found["table"]
+    if found["codec"] == "raw":
+        console.print(f"raw symbols of {table['symbol_bits']} bits")
+    else:
+        console.print(f"Huffman code lengths {' '.join(map(str, table['lengths']))}; zero runs of "
+                      f"{' '.join(map(str, table['runs'])) or 'no length'} from symbol "
+                      f"{table['first_run']}")
+    for number, centroids in enumerate(found["codebooks"]):
+        console.print(f"codebook {number}: {' '.join(map(str, centroids))}")
+    console.print(f"{found['bits_per_weight']:.3f} b/w, entropy "
+                  f"{found['entropy_bits_per_weight']:.3f}; weights {found['bytes_weights']} "
+                  f"bytes, network {found['bytes_network']}")
+
+
+if __name__ == "__main__":
+    main()
