@@ -38,7 +38,7 @@ class Requantiser(wiring.Component):
         Outputs.
     """
 
-    latency = 10 + MULT18X18D.latency
+    latency = 11 + MULT18X18D.latency
 
     i: In(stream.Signature(data.StructLayout({"sum": signed(32), "record": RECORD}),
                            always_ready=True))
@@ -74,9 +74,12 @@ class Requantiser(wiring.Component):
         shifted = register(m, shifted >> shift)
 
         output = register(m, shifted + self.layer.zero_point)
-        with m.If(output < self.layer.minimum):
+        below = register(m, output < self.layer.minimum)
+        above = register(m, output > self.layer.maximum)
+        output = delay(m, output, 1)
+        with m.If(below):
             m.d.sync += self.o.payload.eq(self.layer.minimum)
-        with m.Elif(output > self.layer.maximum):
+        with m.Elif(above):
             m.d.sync += self.o.payload.eq(self.layer.maximum)
         with m.Else():
             m.d.sync += self.o.payload.eq(output)
