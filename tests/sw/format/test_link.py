@@ -1,4 +1,8 @@
+import re
+from pathlib import Path
+
 import pytest
+from cobs import cobs
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,8 +14,11 @@ from sw.format.link import (
     MAX_OUTPUT_BYTES,
     MAX_PAYLOAD,
     PROTOCOL_VERSION,
+    RESPONSE,
     FrameError,
     Identification,
+    Request,
+    Result,
     pack_frame,
     pack_read,
     pack_status,
@@ -24,6 +31,7 @@ from sw.format.target import Target
 
 
 BYTE = st.integers(0, 255)
+DOCUMENT = (Path(__file__).parents[3] / "docs/link.md").read_text()
 
 
 @given(BYTE, BYTE, st.binary(max_size=MAX_PAYLOAD))
@@ -102,3 +110,32 @@ def test_status_round_trip(state, error):
 def test_bad_status_refused(data, complaint):
     with pytest.raises(FrameError, match=complaint):
         unpack_status(data)
+
+
+def test_worked_example_of_the_document():
+    examples = [bytes.fromhex(line) for line in re.findall(r"^    ([0-9a-f ]+)$", DOCUMENT, re.M)]
+    frames = [
+        pack_frame(Request.STATUS, 5),
+        pack_frame(Request.STATUS | RESPONSE, 5,
+                   bytes([Result.OK]) + pack_status(State.READY, Error.NONE)),
+        pack_frame(Request.WRITE_INPUT, 6, pack_write(256, bytes([1, 0, 255]))),
+    ]
+    assert examples[::2] == frames
+    assert [example.strip(b"\0") for example in examples[1::2]] == list(map(cobs.encode, frames))
+
+
+@pytest.mark.parametrize("numbers", [Request, Result, State, Error])
+def test_document_names_every_number(numbers):
+    named = re.findall(r"\| (\d+) \| `(\w+)`", DOCUMENT)
+    for number in numbers:
+        assert (str(number.value), number.name) in named
+
+
+def test_limits_of_the_document():
+    for phrase in (f"at most {MAX_BODY} bytes long", f"0 to {MAX_PAYLOAD}",
+                   f"1 to {MAX_IMAGE_WORDS} words", f"1 to {MAX_INPUT_BYTES} bytes",
+                   f"`READ_OUTPUT` | byte address `u16`, number `u8` (1 to {MAX_OUTPUT_BYTES})",
+                   f"`READ_COUNTERS` | first index `u16`, number `u8` (1 to {MAX_COUNTERS})",
+                   f"{len(Identification.of(Target(), 1).pack())} bytes, section 5",
+                   f"protocol version: {PROTOCOL_VERSION}"):
+        assert phrase in DOCUMENT
