@@ -88,6 +88,11 @@ class Simulation:
         return self.counter(Counter.CYCLES)
 
     @property
+    def waiting(self):
+        """Cycles in which the array waited for weights."""
+        return self.counter(Counter.WAITING)
+
+    @property
     def layer_cycles(self):
         """Cycles of each layer."""
         return np.diff(self.layer_ends.max(axis=0), prepend=0).tolist()

@@ -11,7 +11,7 @@ from ..format.sections import FormatError, pack_code
 from ..format.tables import GROUP, MAX_CODE_LENGTH, MAX_RUNS, AutomatonShape, PrefixTable
 
 
-__all__ = ["HuffmanCodec", "Trace", "code_lengths"]
+__all__ = ["HuffmanCodec", "Trace", "chunks", "code_lengths"]
 
 
 #: Lengths of zero runs among which `HuffmanCodec.fit` chooses.
@@ -251,6 +251,33 @@ def weights_of(sequence: NDArray[np.int64], table: PrefixTable) -> NDArray[np.in
     sizes = np.ones(table.shape.symbols, np.int64)
     sizes[table.first_run:table.first_run + len(table.runs)] = table.runs
     return sizes[sequence]
+
+
+def chunks(symbols: NDArray[np.integer], table: PrefixTable
+           ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the weights of each chunk that groups are taken apart into, and its group.
+
+    A chunk is up to ``GROUP`` literals of one group that follow one another, or as many zeros of a
+    run: what a decoder expands in a cycle.
+    """
+    sizes = weights_of(split_runs(symbols, table), table).tolist()
+    counts: list[int] = []
+    groups: list[int] = []
+    for start in range(0, len(sizes), GROUP):
+        literals = 0
+        for size in sizes[start:start + GROUP]:
+            if size == 1:
+                literals += 1
+                continue
+            whole, rest = divmod(size, GROUP)
+            parts = [literals] * (literals > 0) + [GROUP] * whole + [rest] * (rest > 0)
+            counts += parts
+            groups += [start // GROUP] * len(parts)
+            literals = 0
+        if literals:
+            counts.append(literals)
+            groups.append(start // GROUP)
+    return np.array(counts, np.int64), np.array(groups, np.int64)
 
 
 def zero_gaps(symbols: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -1,0 +1,186 @@
+"""Cycles: how long an accelerator takes for a network's layers, and what binds each."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from .codecs.huffman import HuffmanCodec, chunks
+from .format.schedule import Dataflow, ScheduleRecord
+from .format.tables import GROUP, PrefixTable
+from .format.target import Target
+from .format.timing import DRAIN_CYCLES, RECORD_CYCLES
+from .image import Image
+
+
+__all__ = ["LayerCycles", "Prediction", "predict"]
+
+
+#: From the start of a run until the first group leaves an automaton, or raw symbols their word.
+DECODER_STARTS = 16
+
+#: Groups that an automaton decodes before one that waits is taken.
+GROUPS_AHEAD = 32
+
+#: From a tile's first order to the decoder until weights can come.
+JOB_CYCLES = 5
+
+
+@dataclass(frozen=True)
+class LayerCycles:
+    """Cycles of a layer.
+
+    Parameters
+    ----------
+    cycles : int
+        From the end of the layer before to its own end.
+    waiting : int
+        Of these, cycles in which the array waits for weights.
+    binds : str
+        What takes longest: ``"decoder"``, ``"outputs"`` (requantisers), ``"rows"`` or ``"columns"``
+        (the array, with idle rows or columns), ``"array"`` (the array, well used) or
+        ``"activations"`` (pooling).
+    """
+
+    cycles: int
+    waiting: int
+    binds: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Cycles of an inference, layer by layer."""
+
+    layers: tuple[LayerCycles, ...]
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of an inference."""
+        return sum(layer.cycles for layer in self.layers)
+
+    @property
+    def waiting(self) -> int:
+        """Cycles in which the array waits for weights."""
+        return sum(layer.waiting for layer in self.layers)
+
+
+class Decoder:
+    """The decoder as the array sees it: when it delivers the weights of each tile.
+
+    Parameters
+    ----------
+    image : Image
+        Its coded data.
+    """
+
+    def __init__(self, image: Image) -> None:
+        symbols = np.concatenate([np.zeros(0, np.int64), *(s.ravel() for s in image.symbols)])
+        if isinstance(image.table, PrefixTable):
+            codec = HuffmanCodec(image.table.shape)
+            turns = codec.trace(symbols, image.table).finish
+            ready = np.maximum.accumulate(turns) // (image.table.shape.substreams // 2)
+            counts, groups = chunks(symbols, image.table)
+        else:
+            ready = np.arange(-(-len(symbols) // GROUP))
+            counts, groups = np.full(len(ready), GROUP), np.arange(len(ready))
+        #: Cycle in which each group would be decoded if none ever had to wait.
+        self.ready: list[int] = (ready + DECODER_STARTS).tolist()
+        self.chunks: Iterator[tuple[int, int]] = zip(counts.tolist(), groups.tolist(), strict=True)
+        self.taken = [0] * len(self.ready)
+        self.late = 0
+        self.held = 0
+
+    def fill(self, start: int, lengths: list[int], times: int) -> int:
+        """Return the cycle in which the last of a tile's transfers comes.
+
+        Parameters
+        ----------
+        start : int
+            The first cycle in which a transfer can come.
+        lengths : list of int
+            Weights of each transfer of a kernel row.
+        times : int
+            Kernel rows of the tile.
+        """
+        cycle = start - 1
+        for wanted in lengths * times:
+            # What is left of chunks before may suffice; then no chunk is taken in this cycle.
+            cycle += self.held >= wanted
+            while self.held < wanted:
+                count, group = next(self.chunks)
+                cycle = max(cycle + 1, self.arrival(group))
+                self.taken[group] = cycle
+                self.held += count
+            self.held -= wanted
+        return cycle
+
+    def arrival(self, group: int) -> int:
+        if group >= GROUPS_AHEAD:
+            self.late = max(self.late, self.taken[group - GROUPS_AHEAD] - self.ready[group])
+        return self.ready[group] + self.late
+
+
+def predict(image: Image, target: Target) -> Prediction:
+    """Return the cycles of an inference of ``image`` on ``target``.
+
+    The array's side is exact; the decoder's is modelled group by group.
+    """
+    decoder = Decoder(image)
+    layers = []
+    # When the array has read the last two tiles, the last one first, and when the filler is free.
+    freed = [-1, -1]
+    filler = 0
+    layer_start = 0
+    for record in image.schedule:
+        filler += 1 + RECORD_CYCLES
+        cycle = layer_start + 1 + RECORD_CYCLES
+        waiting = filling = 0
+        last_beat = -target.rows
+        for tile in range(record.tiles):
+            if record.dataflow is Dataflow.DENSE:
+                outputs = record.outputs_last if tile == record.tiles - 1 else record.outputs
+                begin = max(filler, freed[1] + 1) + 1
+                filled = decoder.fill(begin + JOB_CYCLES, transfers(record.kernel_row),
+                                      outputs * record.kernel_rows)
+                filling += filled - begin
+                filler = filled + 1
+                waiting += max(0, filled + 2 - cycle)
+                cycle = max(cycle, filled + 2)
+            last_beat = end_of_tile(record, target, cycle, last_beat)
+            if record.dataflow is Dataflow.DENSE:
+                freed = [last_beat, freed[0]]
+            cycle = last_beat + 1
+        layer_end = last_beat + DRAIN_CYCLES
+        layers.append(LayerCycles(layer_end - layer_start + (layer_start == 0), waiting,
+                                  binding(record, target, filling)))
+        layer_start = layer_end + 1
+    return Prediction(tuple(layers))
+
+
+def transfers(kernel_row: int) -> list[int]:
+    """Return the weights of each transfer of a kernel row."""
+    whole, rest = divmod(kernel_row, GROUP)
+    return [GROUP] * whole + [rest] * (rest > 0)
+
+
+def end_of_tile(record: ScheduleRecord, target: Target, cycle: int, last_beat: int) -> int:
+    """Return the cycle of a tile's last beat, if it can begin in ``cycle``."""
+    beats = record.kernel_rows * record.beats
+    pause = target.rows // target.requantisers
+    windows = record.out_height * record.out_width
+    return max(cycle + beats, last_beat + pause) + (windows - 1) * max(beats, pause)
+
+
+def binding(record: ScheduleRecord, target: Target, filling: int) -> str:
+    windows = record.tiles * record.out_height * record.out_width
+    array = windows * record.kernel_rows * record.beats
+    outputs = windows * target.rows // target.requantisers
+    if max(outputs, filling) > array:
+        return "decoder" if filling > outputs else "outputs"
+    if record.dataflow is not Dataflow.DENSE:
+        return "activations"
+    rows = record.out_stride / (record.tiles * target.rows)
+    columns = record.kernel_row / (record.beats * target.columns)
+    if min(rows, columns) > 0.9:
+        return "array"
+    return "rows" if rows < columns else "columns"
