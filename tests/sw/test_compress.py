@@ -1,0 +1,128 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from sw import golden
+from sw.compress import main
+from sw.compression import CODECS, QUANTISERS, compare, compress
+from sw.format.tables import AutomatonShape, RawShape
+from sw.importers.npz import save
+from sw.zoo import load_data
+from tests.sw.networks import small_network
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Return a small model file with data beside it."""
+    path = tmp_path_factory.mktemp("model") / "small.npz"
+    network = small_network()
+    save(path, network)
+    x = np.random.default_rng(0).integers(0, 17, (40, 6, 6, 1)).astype(np.uint8)
+    np.savez(path.with_name("small_data.npz"), x=x, y=network.classify(x).astype(np.uint8),
+             calibration=x)
+    return path
+
+
+@pytest.mark.parametrize("quantiser, codec", [
+    (quantiser, codec) for quantiser in QUANTISERS for codec in CODECS
+    if (quantiser, codec) != ("uniform", "huffman")
+])
+def test_image_computes_what_was_put_in(small, quantiser, codec):
+    compression = compress(small, quantiser=quantiser, codec=codec)
+    x = compression.network.quantise_input(load_data(small).x)
+    for read, wanted in zip(golden.run(compression.image.network, x),
+                            golden.run(compression.network, x), strict=True):
+        assert np.array_equal(read, wanted)
+    decoder = compression.target.decoder
+    assert isinstance(decoder, AutomatonShape if codec == "huffman" else RawShape)
+    assert compression.size.bytes_image == len(compression.data)
+
+
+def test_layers_add_up(small):
+    compression = compress(small)
+    bits = sum(layer.bits_per_weight * layer.weights for layer in compression.layers)
+    assert bits <= 8 * compression.size.bytes_weights
+    assert sum(layer.weights for layer in compression.layers) == compression.network.weights
+    squares = sum(layer.distortion.mse * layer.weights for layer in compression.layers)
+    assert squares / compression.network.weights == pytest.approx(compression.distortion.mse)
+    assert max(layer.distortion.max_abs_error for layer in compression.layers) == (
+        compression.distortion.max_abs_error)
+
+
+def test_same_input_gives_the_same_image(small):
+    assert compress(small).data == compress(small).data
+
+
+def test_digits_reach_the_goal():
+    int8, shared, step, default = compare("digits")
+    assert default.accuracy_int >= default.accuracy_float - 0.01
+    assert default.size.bits_per_weight <= 3.5
+    assert default.size.factor >= 8
+    assert step.distortion.mse <= shared.distortion.mse
+    assert step.size.bits_per_weight < shared.size.bits_per_weight
+    assert int8.accuracy_int >= int8.accuracy_float - 0.01
+
+
+def test_command_writes_an_image(small, tmp_path, capsys):
+    path = tmp_path / "new" / "a.hri"
+    main([str(small), "-o", str(path), "--quantiser", "codebook"])
+    assert path.read_bytes() == compress(small, quantiser="codebook").data
+    printed = capsys.readouterr().out
+    assert "strided" in printed
+    assert f"{path}: " in printed.splitlines()[-1]
+    assert "n = 40" in printed.splitlines()[-1]
+
+
+def test_command_prints_json(small, tmp_path, capsys):
+    main([str(small), "-o", str(tmp_path / "a.hri"), "--json"])
+    report = json.loads(capsys.readouterr().out)
+    compression = compress(small)
+    assert report == {"file": str(tmp_path / "a.hri")} | json.loads(
+        json.dumps(compression.report()))
+    assert report["compression"]["factor"] == compression.size.factor
+
+
+@pytest.mark.parametrize("options, complaint", [
+    (["nothing"], "nothing: no such model file"),
+    (["digits", "--quantiser", "uniform"],
+     "An automaton of 32 symbols can't decode 255: quantise to fewer bits or use the raw codec"),
+    (["digits", "--bits", "0.001"], "no steps reach 0.001"),
+    (["digits", "--quantiser", "codebook", "--bits", "6"], "must have 2, 3, 4 or 5 bits, not 6"),
+    (["digits", "--target", "ulx3s:99F"], "Target must be one of ulx3s:12F, .*, not ulx3s:99F"),
+])
+def test_bad_input_ends_in_one_line(tmp_path, options, complaint):
+    path = tmp_path / "a.hri"
+    with pytest.raises(SystemExit, match=complaint) as refusal:
+        main([*options, "-o", str(path)])
+    assert len(str(refusal.value).splitlines()) == 1
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("options, complaint", [
+    ({"quantiser": "magic"}, "Quantiser must be one of step, uniform, codebook, not magic"),
+    ({"codec": "zip"}, "Codec must be one of huffman, raw, not zip"),
+    ({"quantiser": "uniform", "error": 1e-4}, "Only the step quantiser keeps to an error"),
+])
+def test_bad_options_rejected(options, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        compress("digits", **options)
+
+
+def test_data_of_another_network_rejected(small, tmp_path):
+    path = tmp_path / "small.npz"
+    path.write_bytes(small.read_bytes())
+    data = load_data("digits")
+    np.savez(path.with_name("small_data.npz"), x=data.x, y=data.y, calibration=data.calibration)
+    with pytest.raises(ValueError, match=r"inputs of shape \(6, 6, 1\), not \(8, 8, 1\)"):
+        compress(path)
+
+
+def test_package_offers_the_functions():
+    script = "from sw import compress, read_image; print(read_image(compress('digits').data))"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+                            check=True)
+    assert result.stdout.startswith("Image(network=Network(")
+    assert not result.stderr

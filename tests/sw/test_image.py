@@ -1,0 +1,266 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sw import golden
+from sw.format.layers import InputDescription, LayerDescriptor, Operation
+from sw.format.schedule import RECORD_WORDS
+from sw.format.sections import (HEADER_WORDS, SECTIONS, FormatError, Section, crc32, pack_header,
+                                pack_network, unpack_network)
+from sw.format.tables import AutomatonShape, RawShape, RawTable
+from sw.format.target import Target
+from sw.image import build_image, read_image, write_image
+from sw.network import Layer, Network
+from sw.quantize import Grid
+from sw.schedule import ScheduleError
+
+
+SMALL = AutomatonShape(symbol_bits=2, step_bits=2, substreams=2)
+TARGET = Target(decoder=SMALL)
+INPUT = InputDescription(1 / 16, -3, 0.0, 16.0)
+CENTROIDS = (0, -1, 1, 5)
+
+
+def convolution(symbols, *, shift=-8, grid=CENTROIDS):
+    descriptor = LayerDescriptor(Operation.CONV2D, (4, 4, 2), (4, 4, 4), (3, 3), (1, 1), (1, 1),
+                                 -3, -128, -128, 127, 1 / 16, 0.25)
+    channels = np.arange(4, dtype=np.int32)
+    multiplier = (1 << 30) + channels * 1000
+    scale = np.ldexp(multiplier * (0.25 / (1 / 16)), shift - 31)
+    return Layer("first", descriptor, np.array(grid, np.int8)[symbols], scale, channels * 100 - 7,
+                 multiplier.astype(np.int32), np.full(4, shift, np.int8))
+
+
+def pooling():
+    return Layer.pooling("pool", LayerDescriptor(
+        Operation.AVERAGE_POOL, (4, 4, 4), (2, 2, 4), (2, 2), (2, 2), (0, 0), -128, -128, -128, 127,
+        0.25, 0.25))
+
+
+def dense(symbols):
+    descriptor = LayerDescriptor(
+        Operation.FULLY_CONNECTED, (1, 1, 16), (1, 1, 3), (1, 1), (1, 1), (0, 0), -128, 5, -128,
+        127, 0.25, 0.5)
+    return Layer("dense", descriptor, np.array(CENTROIDS, np.int8)[symbols],
+                 np.ldexp(np.full(3, 1 << 30) * 2.0, -31), np.array([1, -2, 3], np.int32),
+                 np.full(3, 1 << 30, np.int32), np.zeros(3, np.int8))
+
+
+@pytest.fixture(scope="module")
+def parts():
+    rng = np.random.default_rng(0)
+    symbols = [rng.choice(4, shape, p=[0.7, 0.1, 0.15, 0.05])
+               for shape in ((4, 3, 3, 2), (3, 1, 1, 16))]
+    network = Network("small", INPUT, (convolution(symbols[0]), pooling(), dense(symbols[1])))
+    return network, [Grid(CENTROIDS, np.ones(1))] * 2, symbols
+
+
+def sections_of(image):
+    words = np.frombuffer(image, "<u4")
+    starts = {}
+    start = HEADER_WORDS
+    for section, length in zip(Section, words[3:3 + SECTIONS].tolist(), strict=True):
+        starts[section] = slice(start * 4, (start + length) * 4)
+        start += length + 1
+    return starts
+
+
+def with_section(image, section, data):
+    """Return ``image`` with another section, all CRCs right."""
+    old = sections_of(image)
+    parts = {name: data if name is section else image[old[name]] for name in Section}
+    image = pack_header(TARGET.hash, {name: len(part) // 4 for name, part in parts.items()})
+    return image + b"".join(part + crc32(part).to_bytes(4, "little") for part in parts.values())
+
+
+@pytest.mark.parametrize("decoder", [SMALL, AutomatonShape(), AutomatonShape(4, 6), RawShape()],
+                         ids=repr)
+def test_round_trip(parts, decoder):
+    network, grids, symbols = parts
+    target = TARGET.with_decoder(decoder)
+    image = read_image(build_image(network, grids, symbols, target), target=target)
+    assert image.network.input == network.input
+    for read, layer in zip(image.network.layers, network.layers, strict=True):
+        assert read.descriptor == layer.descriptor
+        for name in ("weights", "bias", "multiplier", "shift"):
+            assert np.array_equal(getattr(read, name), getattr(layer, name)), name
+        assert read.weight_scale == pytest.approx(layer.weight_scale, rel=1e-12)
+    for read, chosen in zip(image.symbols, symbols, strict=True):
+        assert np.array_equal(read, chosen)
+    x = np.random.default_rng(1).integers(-128, 128, (5, 4, 4, 2)).astype(np.int8)
+    assert np.array_equal(golden.run(image.network, x)[-1], golden.run(network, x)[-1])
+
+
+def test_int8_weights_are_their_own_symbols(parts):
+    network, _, symbols = parts
+    wide = Grid(tuple(range(-15, 12)), np.ones(1))
+    symbols = [wide.quantise(layer.weights.astype(float)) for layer in network.weighted]
+    target = TARGET.with_decoder(RawShape())
+    image = read_image(build_image(network, [wide] * 2, symbols, target))
+    assert image.table == RawTable(8)
+    assert image.codebooks == ()
+    for read, layer in zip(image.network.weighted, network.weighted, strict=True):
+        assert np.array_equal(read.weights, layer.weights)
+
+
+def test_codebook_of_each_layer(parts):
+    network, _, symbols = parts
+    other = (0, -9, 9, 12)
+    network = Network("small", INPUT, (convolution(symbols[0], grid=other), *network.layers[1:]))
+    grids = [Grid(other, np.ones(1), codebook=1), Grid(CENTROIDS, np.ones(1), codebook=0)]
+    image = read_image(build_image(network, grids, symbols, TARGET), target=TARGET)
+    assert image.codebooks == (CENTROIDS, other)
+    assert [record.codebook for record in image.schedule] == [1, 0, 0]
+    assert np.array_equal(image.network.layers[0].weights, network.layers[0].weights)
+
+
+def test_biases_are_folded(parts):
+    network, grids, symbols = parts
+    image = build_image(network, grids, symbols, TARGET)
+    stored = np.frombuffer(image[sections_of(image)[Section.BIAS]], "<i4")
+    sums = network.layers[0].weights.sum(axis=(1, 2, 3), dtype=int)
+    assert stored[:4].tolist() == (network.layers[0].bias + 3 * sums).tolist()
+    assert stored[4] == 0
+    assert len(stored) == 4 + 1 + 3
+
+
+def test_sizes(parts):
+    network, grids, symbols = parts
+    contents = build_image(network, grids, symbols, TARGET)
+    image = read_image(contents)
+    assert image.bytes_image == len(contents)
+    assert image.bytes_weights == 4 * sum(image.words[section] for section in (
+        Section.CODE, Section.CODEBOOK, Section.CODED_DATA))
+    assert image.bytes_network + image.bytes_weights == len(contents)
+    assert image.words[Section.NETWORK] * 4 == 32 + 3 * 24
+    assert image.words[Section.SCHEDULE] == 3 * RECORD_WORDS
+
+
+def test_every_flipped_bit_is_refused(parts):
+    contents = build_image(*parts, TARGET)
+    for bit in range(len(contents) * 8):
+        flipped = bytearray(contents)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(FormatError):
+            read_image(bytes(flipped))
+
+
+def test_every_truncation_is_refused(parts):
+    contents = build_image(*parts, TARGET)
+    for size in range(len(contents)):
+        with pytest.raises(FormatError):
+            read_image(contents[:size])
+
+
+@given(st.data())
+def test_wrong_sections_with_right_crcs(parts, data):
+    contents = build_image(*parts, TARGET)
+    section = data.draw(st.sampled_from(Section))
+    old = bytearray(contents[sections_of(contents)[section]])
+    for _ in range(data.draw(st.integers(0, 3))):
+        if old:
+            old[data.draw(st.integers(0, len(old) - 1))] = data.draw(st.integers(0, 255))
+    old = old[:data.draw(st.integers(0, len(old) // 4)) * 4] if data.draw(st.booleans()) else old
+    try:
+        image = read_image(with_section(contents, section, bytes(old)))
+    except FormatError:
+        return
+    assert len(image.network.layers) == len(image.schedule)
+
+
+@pytest.mark.parametrize("section, data, complaint", [
+    (Section.NETWORK, bytes(28), "network: an input takes 32 bytes, not 28"),
+    (Section.NETWORK, bytes(32), "network: there must be 1 to 64 layers, not 0"),
+    (Section.SCHEDULE, bytes(8), "schedule: 3 layers take 144 bytes, not 8"),
+    (Section.MULTIPLIER, bytes(4), "section MULTIPLIER: 8 channels take 32 bytes, not 4"),
+    (Section.MULTIPLIER, bytes(32), "multipliers must be 1 to 2.*not 0"),
+    (Section.SHIFT, b"\1" * 8, "shifts must be -31 to 0, not 1 to 1"),
+    (Section.CODE, b"", "code: "),
+    (Section.CODE, b"\0\4\0\1", "code: what isn't used must be zero, and nothing may follow"),
+    (Section.CODEBOOK, b"", "codebook: it must have a multiple of 4 bytes, not 0"),
+    (Section.CODED_DATA, b"", "coded data: they end after 0 of 120 weights"),
+])
+def test_bad_section_rejected(parts, section, data, complaint):
+    contents = build_image(*parts, TARGET)
+    with pytest.raises(FormatError, match=complaint):
+        read_image(with_section(contents, section, data))
+
+
+def test_bias_in_pooling_rejected(parts):
+    contents = build_image(*parts, TARGET)
+    old = bytearray(contents[sections_of(contents)[Section.BIAS]])
+    old[16] = 1
+    with pytest.raises(FormatError, match="layer 1: pooling can't have the channel record"):
+        read_image(with_section(contents, Section.BIAS, bytes(old)))
+
+
+def test_unknown_codebook_rejected(parts):
+    contents = build_image(*parts, TARGET)
+    old = bytearray(contents[sections_of(contents)[Section.SCHEDULE]])
+    old[0] |= 0x20
+    with pytest.raises(FormatError, match="schedule: there is no codebook 2"):
+        read_image(with_section(contents, Section.SCHEDULE, bytes(old)))
+
+
+def test_schedule_of_another_network_rejected(parts):
+    contents = build_image(*parts, TARGET)
+    old = bytearray(contents[sections_of(contents)[Section.SCHEDULE]])
+    old[10] ^= 1
+    contents = with_section(contents, Section.SCHEDULE, bytes(old))
+    with pytest.raises(FormatError, match="schedule: record 0 doesn't fit its layer"):
+        read_image(contents, target=TARGET)
+
+
+def test_other_target_rejected(parts):
+    other = Target(rows=4, requantisers=1, decoder=SMALL)
+    with pytest.raises(FormatError, match=f"is for target {TARGET.hash:08x}, not {other.hash:08x}"):
+        read_image(build_image(*parts, TARGET), target=other)
+
+
+def test_image_beyond_the_weight_memory_rejected(parts):
+    with pytest.raises(ScheduleError, match=r"image has \d+ bytes, \d+ more than .* memory's 1024"):
+        build_image(*enlarged(parts), Target(decoder=SMALL, memory_words=256))
+
+
+def enlarged(parts):
+    _, grids, symbols = parts
+    middle = convolution(symbols[0]).descriptor
+    layers = [convolution(symbols[0])]
+    for _ in range(20):
+        layers.append(Layer.pooling("pool", LayerDescriptor(
+            Operation.MAX_POOL, middle.output_shape, middle.output_shape, (1, 1), (1, 1), (0, 0),
+            -128, -128, -128, 127, 0.25, 0.25)))
+    return Network("deep", INPUT, tuple(layers)), grids[:1], symbols[:1]
+
+
+def test_too_many_codebooks_rejected(parts):
+    network, _, symbols = parts
+    grids = [Grid(CENTROIDS, np.ones(1), codebook=1), Grid(CENTROIDS, np.ones(1))]
+    with pytest.raises(ScheduleError, match="2 codebooks, 1 more than the target's 1"):
+        build_image(network, grids, symbols, Target(decoder=SMALL, codebooks=1))
+
+
+def test_positive_shift_rejected(parts):
+    network, grids, symbols = parts
+    network = Network("wild", INPUT, (convolution(symbols[0], shift=1), *network.layers[1:]))
+    with pytest.raises(ValueError, match="first: shifts must be -31 to 0, not 1 to 1"):
+        build_image(network, grids, symbols, TARGET)
+
+
+def test_section_network_needs_a_chain(parts):
+    first, pool, _ = (layer.descriptor for layer in parts[0].layers)
+    with pytest.raises(ValueError, match="layer 1: input must be"):
+        pack_network(INPUT, (first, first))
+    assert unpack_network(pack_network(INPUT, (first, pool))) == (INPUT, (first, pool))
+
+
+def test_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "build" / "a.hri"
+    write_image(path, b"before")
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_image(path, b"after")
+    assert path.read_bytes() == b"before"
+    assert list(path.parent.iterdir()) == [path]
+

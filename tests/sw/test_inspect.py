@@ -1,0 +1,83 @@
+import json
+
+import pytest
+
+from sw.compression import compress
+from sw.image import write_image
+from sw.inspect import main
+
+
+@pytest.fixture(scope="module")
+def contents():
+    return {codec: compress("digits", codec=codec).data for codec in ("huffman", "raw")}
+
+
+@pytest.fixture
+def path(tmp_path, contents):
+    path = tmp_path / "digits.hri"
+    write_image(path, contents["huffman"])
+    return path
+
+
+def test_shows_an_image(path, capsys):
+    main([str(path)])
+    printed = capsys.readouterr().out
+    assert "ulx3s:85F with automaton decoder" in printed
+    assert "fully_connected_4" in printed
+    assert printed.splitlines()[-1] == (
+        f"{path}: {path.stat().st_size} bytes, 33536 weights decoded, every CRC right")
+
+
+def test_shows_raw_symbols(path, contents, capsys):
+    write_image(path, contents["raw"])
+    main([str(path), "--verify"])
+    printed = capsys.readouterr().out
+    assert "raw symbols of 8 bits" in printed
+    assert printed.endswith("every CRC right, schedule as its target needs it\n")
+
+
+def test_prints_json(path, capsys):
+    main([str(path), "--verify", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["verified"]
+    assert found["bytes_image"] == path.stat().st_size
+    assert sum(layer["weights"] for layer in found["layers"]) == 33536
+    assert len(found["schedule"]) == len(found["layers"])
+    assert found["codec"] == "huffman"
+
+
+@pytest.mark.parametrize("place", [3, 40, 300, -1, -2000])
+def test_flipped_bit_is_refused(path, place):
+    damaged = bytearray(path.read_bytes())
+    damaged[place] ^= 4
+    path.write_bytes(damaged)
+    with pytest.raises(SystemExit) as refusal:
+        main([str(path), "--verify"])
+    assert str(refusal.value).startswith(f"python -m sw.inspect: {path}: ")
+    assert len(str(refusal.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("data, complaint", [
+    (b"", "not a ROM image: it begins with b'', not b'HRI'"),
+    (b"PK\3\4", "not a ROM image"),
+    (b"HRI\1", "image truncated in its header, at byte 4"),
+    (b"HRI\2" + bytes(60), "image of format version 2; this Headrace reads 1"),
+    (bytes(300_000), "image must have at most 262144 bytes"),
+])
+def test_other_files_are_refused(path, data, complaint):
+    path.write_bytes(data)
+    with pytest.raises(SystemExit, match=complaint):
+        main([str(path)])
+
+
+def test_missing_file_is_refused(tmp_path):
+    with pytest.raises(SystemExit, match="No such file"):
+        main([str(tmp_path / "none.hri")])
+
+
+def test_unknown_target_is_no_proof(path, contents, monkeypatch, capsys):
+    monkeypatch.setattr("sw.inspect.PRESETS", {})
+    main([str(path)])
+    assert "unknown" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"its target [0-9a-f]{8} isn't known"):
+        main([str(path), "--verify"])
