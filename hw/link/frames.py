@@ -2,13 +2,13 @@
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from sw.format.link import MAX_BODY, MAX_PAYLOAD
 
 from .cobs import BYTE, STUFFED
+from .crc import FrameCrc
 
 
 __all__ = ["REQUEST", "FrameReceiver", "FrameSender"]
@@ -21,7 +21,7 @@ REQUEST = data.StructLayout({"data": 8, "last": 1, "length": range(MAX_PAYLOAD +
 class FrameReceiver(wiring.Component):
     """Passes on the frames whose CRC-32 is right, without it; all others leave no trace.
 
-    Accepts a byte each cycle. Two frames find room: one may be received while another is being
+    Accepts a byte every 9 cycles. Two frames find room: one may be received while another is being
     taken. A frame that begins while there is no room is dropped, as are frames that are too short,
     too long, or not intact. A good frame's type is offered 2 cycles after its end, then a byte each
     cycle; while the consumer stalls, the pending byte is kept in the output register of the memory.
@@ -41,7 +41,7 @@ class FrameReceiver(wiring.Component):
         m = Module()
 
         m.submodules.buffer = buffer = Memory(shape=8, depth=512, init=[])
-        m.submodules.crc = crc = CRC32_ISO_HDLC(8).create()
+        m.submodules.crc = crc = FrameCrc()
         full = Array(Signal(name=f"full{slot}") for slot in range(2))
         lengths = Array(Signal(range(MAX_PAYLOAD + 1), name=f"length{slot}") for slot in range(2))
 
@@ -57,8 +57,8 @@ class FrameReceiver(wiring.Component):
             write_port.addr.eq(Cat(count, filling)),
             write_port.data.eq(self.i.payload.data),
             write_port.en.eq(arrives & ~full[filling]),
-            crc.data.eq(self.i.payload.data),
-            crc.valid.eq(arrives),
+            crc.i.payload.eq(self.i.payload.data),
+            crc.i.valid.eq(arrives),
         ]
         with m.If(arrives):
             m.d.sync += count.eq(count + 1)
@@ -70,7 +70,7 @@ class FrameReceiver(wiring.Component):
                 count.eq(0),
                 bad.eq(0),
             ]
-            with m.If(self.i.payload.intact & crc.match_detected & ~bad
+            with m.If(self.i.payload.intact & crc.match & ~bad
                       & (count >= MAX_BODY - MAX_PAYLOAD)):
                 m.d.sync += [
                     full[filling].eq(1),
@@ -111,9 +111,9 @@ class FrameReceiver(wiring.Component):
 class FrameSender(wiring.Component):
     """Appends the CRC-32 to each frame.
 
-    Passes on a byte each cycle, in the cycle in which it is offered; after the last byte of a frame
-    follow the four of its CRC, lowest first, a cycle each. A stall of the consumer is the
-    producer's.
+    Passes on a byte every 9 cycles, in the cycle in which it is accepted; 9 cycles after the last
+    byte of a frame follow the four of its CRC, lowest first, a cycle each. A stall of the consumer
+    is the producer's.
 
     Members
     -------
@@ -129,30 +129,30 @@ class FrameSender(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.crc = crc = CRC32_ISO_HDLC(8).create()
+        m.submodules.crc = crc = FrameCrc()
         index = Signal(2)
 
         m.d.comb += [
-            crc.data.eq(self.i.payload.data),
-            crc.valid.eq(self.i.valid & self.i.ready),
+            crc.i.payload.eq(self.i.payload.data),
+            crc.i.valid.eq(self.i.valid & self.i.ready),
         ]
 
         with m.FSM():
             with m.State("Content"):
                 m.d.comb += [
-                    self.i.ready.eq(self.o.ready),
-                    self.o.valid.eq(self.i.valid),
+                    self.i.ready.eq(self.o.ready & crc.i.ready),
+                    self.o.valid.eq(self.i.valid & crc.i.ready),
                     self.o.payload.data.eq(self.i.payload.data),
                 ]
-                with m.If(self.i.valid & self.o.ready & self.i.payload.last):
+                with m.If(self.i.valid & self.i.ready & self.i.payload.last):
                     m.next = "CRC"
             with m.State("CRC"):
                 m.d.comb += [
-                    self.o.valid.eq(1),
+                    self.o.valid.eq(crc.i.ready),
                     self.o.payload.data.eq(crc.crc.word_select(index, 8)),
                     self.o.payload.last.eq(index == 3),
                 ]
-                with m.If(self.o.ready):
+                with m.If(self.o.valid & self.o.ready):
                     m.d.sync += index.eq(index + 1)
                     with m.If(index == 3):
                         m.d.comb += crc.start.eq(1)

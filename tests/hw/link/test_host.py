@@ -15,7 +15,7 @@ from .models import TARGET, AcceleratorModel, counter_value
 
 
 CLOCK_HZ, BAUD = 8_000_000, 1_000_000
-DIVISOR = CLOCK_HZ // BAUD
+BIT = 1 / BAUD
 RNG = random.Random(0)
 
 #: A line without a byte: what follows begins a new one.
@@ -37,6 +37,7 @@ class Line:
         self.to_device = []
         self.from_device = bytearray()
         self.busy = False
+        self.now = 0
         self.simulator = Simulator(self.dut)
         self.simulator.add_clock(1 / CLOCK_HZ)
         for part in [self.begin, self.transmit, self.receive, *self.model.parts]:
@@ -61,8 +62,8 @@ class Line:
 
     def proceed(self, byte_times):
         """Simulate so many times of a byte."""
-        for _ in range(2 * byte_times * 10 * DIVISOR):
-            self.simulator.advance()
+        self.now += byte_times * 10 * BIT
+        self.simulator.run_until(self.now)
 
     async def begin(self, ctx):
         ctx.set(self.dut.state, State.READY)
@@ -71,21 +72,17 @@ class Line:
         while True:
             for level in self.to_device.pop(0) if self.to_device else [1]:
                 ctx.set(self.dut.rx, level)
-                for _ in range(DIVISOR):
-                    await ctx.tick()
+                await ctx.delay(BIT)
 
     async def receive(self, ctx):
         while True:
             self.busy = False
-            while ctx.get(self.dut.tx):
-                await ctx.tick()
+            await ctx.negedge(self.dut.tx)
             self.busy = True
-            for _ in range(DIVISOR // 2):
-                await ctx.tick()
+            await ctx.delay(BIT / 2)
             byte = 0
             for bit in range(9):
-                for _ in range(DIVISOR):
-                    await ctx.tick()
+                await ctx.delay(BIT)
                 byte |= ctx.get(self.dut.tx) << bit
             assert byte >> 8, "no stop bit"
             self.from_device.append(byte & 0xff)
