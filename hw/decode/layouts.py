@@ -1,18 +1,29 @@
 """What flows between the parts of a decoder."""
 
+from amaranth import *
 from amaranth.lib import data
 
 from sw.format.tables import GROUP, MAX_RUNS
 
 
-__all__ = ["code_layout", "result_layout", "row_layout", "runs_layout", "table_layout"]
+__all__ = ["CODEBOOK_WORD", "CODE_WORD", "JOB", "RUNS", "WEIGHTS", "chunk_layout", "result_layout",
+           "row_layout", "table_layout", "transfer_layout"]
 
 
-#: Words of section CODE.
-code_layout = data.StructLayout({"data": 32, "last": 1})
+#: A word of section CODE.
+CODE_WORD = data.StructLayout({"data": 32, "last": 1})
 
 #: Symbols ``first``, ``first + 1``, ... stand for so many zeros each; 0 behind the last one.
-runs_layout = data.StructLayout({"first": 8, "zeros": data.ArrayLayout(8, MAX_RUNS)})
+RUNS = data.StructLayout({"first": 8, "zeros": data.ArrayLayout(8, MAX_RUNS)})
+
+#: A word of section CODEBOOK: four weights.
+CODEBOOK_WORD = data.StructLayout({"address": 8, "data": 32})
+
+#: Kernel rows to be delivered: their number, the weights of each, the codebook.
+JOB = data.StructLayout({"kernel_rows": 16, "length": 16, "codebook": 4})
+
+#: Four weights of a kernel row; zeros behind its last one.
+WEIGHTS = data.StructLayout({"weights": data.ArrayLayout(signed(8), GROUP), "last": 1})
 
 
 def row_layout(shape):
@@ -36,3 +47,21 @@ def result_layout(shape):
 def table_layout(shape):
     """Return the layout of a row of the table of an automaton of ``shape``, with its address."""
     return data.StructLayout({"address": shape.address_bits, "data": row_layout(shape)})
+
+
+def chunk_layout(symbol_bits):
+    """Return the layout of up to four indices, zero beyond their number."""
+    return data.StructLayout({
+        "indices": data.ArrayLayout(symbol_bits, GROUP),
+        "count": range(GROUP + 1),
+    })
+
+
+def transfer_layout(symbol_bits):
+    """Return the layout of indices of one kernel row; they end with it if ``last``."""
+    return data.StructLayout({
+        "indices": data.ArrayLayout(symbol_bits, GROUP),
+        "count": range(GROUP + 1),
+        "codebook": 4,
+        "last": 1,
+    })

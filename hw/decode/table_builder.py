@@ -9,7 +9,7 @@ from amaranth.utils import bits_for
 from sw.format.sections import Codec
 from sw.format.tables import MAX_CODE_LENGTH
 
-from .layouts import code_layout, row_layout, runs_layout, table_layout
+from .layouts import CODE_WORD, row_layout, RUNS, table_layout
 
 
 __all__ = ["TableBuilder", "TreeWalker", "level_layout"]
@@ -173,11 +173,11 @@ class TableBuilder(wiring.Component):
 
     Members
     -------
-    i : In(stream.Signature(code_layout))
+    i : In(stream.Signature(CODE_WORD))
         Words of section CODE.
     o : Out(stream.Signature(table_layout(shape), always_ready=True))
         Rows of the table, as in ``PrefixTable.rows``; none for states that don't exist.
-    runs : Out(runs_layout)
+    runs : Out(RUNS)
         Which symbols stand for runs of zeros, and of how many.
     busy : Out(1)
         From the first word until the table is written or an error is found.
@@ -188,9 +188,9 @@ class TableBuilder(wiring.Component):
     def __init__(self, shape):
         self.shape = shape
         super().__init__({
-            "i": In(stream.Signature(code_layout)),
+            "i": In(stream.Signature(CODE_WORD)),
             "o": Out(stream.Signature(table_layout(shape), always_ready=True)),
-            "runs": Out(runs_layout),
+            "runs": Out(RUNS),
             "busy": Out(1),
             "error": Out(1),
         })

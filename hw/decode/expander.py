@@ -1,0 +1,292 @@
+"""From groups of symbols to transfers of indices: zero runs and kernel rows."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from sw.format.tables import GROUP, MAX_RUNS
+
+from .layouts import chunk_layout, JOB, RUNS, transfer_layout
+
+
+__all__ = ["RowCounter", "RowSplitter", "RunExpander"]
+
+
+class RunExpander(wiring.Component):
+    """Replaces run symbols by as many zeros.
+
+    Works off a group in one cycle for each sequence of literals, which a run or the end of the
+    group ends, and ``ceil(n / 4)`` cycles for each run of n zeros: a group without runs takes one
+    cycle. Groups follow without a gap. A chunk leaves ``latency`` cycles or more after its group
+    has come. A run of 0 zeros takes one cycle, whose chunk is empty.
+
+    Parameters
+    ----------
+    symbol_bits : int
+        Width of a symbol.
+
+    Members
+    -------
+    runs : In(RUNS)
+        Symbols that stand for runs. Must not change while a group is held.
+    i : In(stream.Signature(ArrayLayout(symbol_bits, GROUP)))
+        Groups of symbols. ``ready`` follows ``o.ready`` combinationally.
+    o : Out(stream.Signature(chunk_layout(symbol_bits)))
+        Their indices: 1 to 4 literals, or zeros, a transfer.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from a group to its first chunk.
+    """
+
+    latency = 2
+
+    def __init__(self, symbol_bits):
+        self.symbol_bits = symbol_bits
+        super().__init__({
+            "runs": In(RUNS),
+            "i": In(stream.Signature(data.ArrayLayout(symbol_bits, GROUP))),
+            "o": Out(stream.Signature(chunk_layout(symbol_bits))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        lane_layout = data.StructLayout({"symbol": self.symbol_bits, "run": 1, "literal": 1})
+        lanes_layout = data.ArrayLayout(lane_layout, GROUP)
+        incoming = Signal(lanes_layout)
+        group = Signal(lanes_layout)    # What is still to come, from lane 0 on; zero behind it.
+        zeros = Signal(8)               # What is left of the run in lane 0.
+        zeros_end = Signal()            # They fit a chunk.
+
+        for lane in range(GROUP):
+            run = self.i.payload[lane] >= self.runs.first
+            m.d.comb += [
+                incoming[lane].symbol.eq(self.i.payload[lane]),
+                incoming[lane].run.eq(run & self.i.valid),
+                incoming[lane].literal.eq(~run & self.i.valid),
+            ]
+
+        literals = Signal(range(GROUP + 1))
+        rest = Signal(lanes_layout)     # What follows the literals, or the run, in lane 0.
+        with m.If(group[0].run):
+            m.d.comb += rest.eq(group.as_value() >> lane_layout.size)
+        with m.Else():
+            m.d.comb += literals.eq(GROUP)
+            for lane in reversed(range(1, GROUP)):
+                with m.If(~group[lane].literal):
+                    m.d.comb += [
+                        literals.eq(lane),
+                        rest.eq(group.as_value() >> lane * lane_layout.size),
+                    ]
+
+        room = Signal()
+        following = Signal(lanes_layout)
+        ends = ~group[0].run | zeros_end
+        m.d.comb += [
+            room.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(room & ends & ~(rest[0].run | rest[0].literal)),
+            following.eq(Mux(rest[0].run | rest[0].literal, rest, incoming)),
+        ]
+        run = (following[0].symbol - self.runs.first)[:bits_for(MAX_RUNS)]
+        # No symbol of a sound table is beyond the last run; one that is stands for nothing.
+        fits = Cat(*(zeros <= GROUP for zeros in self.runs.zeros), 1)
+
+        with m.If(room):
+            with m.If(ends):
+                m.d.sync += [
+                    group.eq(following),
+                    zeros.eq(self.runs.zeros[run]),
+                    zeros_end.eq(fits.bit_select(run, 1)),
+                ]
+            with m.Else():
+                m.d.sync += [
+                    zeros.eq(zeros - GROUP),
+                    zeros_end.eq(zeros <= 2 * GROUP),
+                ]
+            m.d.sync += [
+                self.o.valid.eq(group[0].run | group[0].literal),
+                self.o.payload.count.eq(Mux(group[0].run, Mux(zeros_end, zeros, GROUP), literals)),
+            ]
+            m.d.sync += [
+                self.o.payload.indices[lane].eq(Mux(lane < literals, group[lane].symbol, 0))
+                for lane in range(GROUP)
+            ]
+
+        return m
+
+
+class RowCounter(wiring.Component):
+    """Tells the transfers of kernel rows: how many indices each has, and which ends a row.
+
+    One per cycle, from one cycle after the job on; a job that has come before the end of the last
+    one follows without a gap.
+
+    Members
+    -------
+    jobs : In(stream.Signature(JOB))
+        Kernel rows.
+    o : Out(stream.Signature(StructLayout({"count": 3, "last": 1, "codebook": 4})))
+        Transfers of the kernel rows.
+    """
+
+    jobs: In(stream.Signature(JOB))
+    o: Out(stream.Signature(data.StructLayout({"count": 3, "last": 1, "codebook": 4})))
+
+    def elaborate(self, platform):
+        m = Module()
+
+        # Numbers of transfers and rows are those that follow the current one.
+        rows_layout = data.StructLayout({
+            "rows": 16,
+            "transfers": 14,
+            "tail": range(GROUP + 1),
+            "codebook": 4,
+        })
+        waiting = Signal(rows_layout)
+        waiting_valid = Signal()
+        current = Signal(rows_layout)
+        transfers = Signal(14)
+        last_row = Signal()
+        job_ends = Signal()
+
+        m.d.comb += [
+            job_ends.eq(~self.o.valid | self.o.ready & self.o.payload.last & last_row),
+            self.jobs.ready.eq(~waiting_valid | job_ends),
+            self.o.payload.count.eq(Mux(self.o.payload.last, current.tail, GROUP)),
+            self.o.payload.codebook.eq(current.codebook),
+        ]
+
+        with m.If(self.jobs.ready):
+            length = (self.jobs.payload.length - 1)[:16]
+            m.d.sync += [
+                waiting_valid.eq(self.jobs.valid),
+                waiting.rows.eq(self.jobs.payload.kernel_rows - 1),
+                waiting.transfers.eq(length // GROUP),
+                waiting.tail.eq(length % GROUP + 1),
+                waiting.codebook.eq(self.jobs.payload.codebook),
+            ]
+
+        with m.If(job_ends):
+            m.d.sync += [
+                self.o.valid.eq(waiting_valid),
+                current.eq(waiting),
+                transfers.eq(waiting.transfers),
+                self.o.payload.last.eq(waiting.transfers == 0),
+                last_row.eq(waiting.rows == 0),
+            ]
+        with m.Elif(self.o.ready & self.o.payload.last):
+            m.d.sync += [
+                current.rows.eq(current.rows - 1),
+                transfers.eq(current.transfers),
+                self.o.payload.last.eq(current.transfers == 0),
+                last_row.eq(current.rows == 1),
+            ]
+        with m.Elif(self.o.ready):
+            m.d.sync += [
+                transfers.eq(transfers - 1),
+                self.o.payload.last.eq(transfers == 1),
+            ]
+
+        return m
+
+
+class RowSplitter(wiring.Component):
+    """Divides indices among kernel rows.
+
+    A transfer has four indices, or what is left of its kernel row. Indices that are left of a
+    chunk are kept for the next transfer. A transfer leaves one cycle or more after the chunk that
+    completes it; chunks of four indices make one transfer per cycle, or more where kernel rows end,
+    shorter ones one per cycle as soon as enough of them have come: each cycle takes a chunk, unless
+    the indices kept suffice for the next transfer. Jobs follow one another without a gap if they
+    come in time.
+
+    Parameters
+    ----------
+    symbol_bits : int
+        Width of an index.
+
+    Members
+    -------
+    jobs : In(stream.Signature(JOB))
+        Kernel rows to be delivered. No number in them is 0.
+    i : In(stream.Signature(chunk_layout(symbol_bits)))
+        Indices. ``ready`` follows ``o.ready`` combinationally.
+    o : Out(stream.Signature(transfer_layout(symbol_bits)))
+        Indices of one kernel row; those beyond ``count`` mean nothing.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from the chunk that completes a transfer to the transfer.
+    """
+
+    latency = 1
+
+    def __init__(self, symbol_bits):
+        self.symbol_bits = symbol_bits
+        super().__init__({
+            "jobs": In(stream.Signature(JOB)),
+            "i": In(stream.Signature(chunk_layout(symbol_bits))),
+            "o": Out(stream.Signature(transfer_layout(symbol_bits))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        m.submodules.rows = rows = RowCounter()
+        wiring.connect(m, wiring.flipped(self.jobs), rows.jobs)
+
+        width = self.symbol_bits
+        wanted = rows.o.payload.count
+        held = Signal(width * (GROUP - 1))
+        held_count = Signal(range(GROUP))
+        room = Signal()
+        enough = Signal()       # What is held suffices for the next transfer.
+        taken = Signal(width * GROUP)
+        taken_count = Signal(range(GROUP + 1))
+        total = Signal(range(2 * GROUP))
+        merged = Signal(width * (2 * GROUP - 1))
+        leaving = Signal()
+
+        m.d.comb += [
+            room.eq(rows.o.valid & (~self.o.valid | self.o.ready)),
+            enough.eq(held_count >= wanted),
+            self.i.ready.eq(room & ~enough),
+            rows.o.ready.eq(leaving),
+        ]
+        with m.If(self.i.valid & ~enough):
+            m.d.comb += [
+                taken_count.eq(self.i.payload.count),
+                taken.eq(self.i.payload.indices),
+            ]
+        m.d.comb += [
+            total.eq(held_count + taken_count),
+            leaving.eq(room & (total >= wanted)),
+        ]
+        with m.Switch(held_count):
+            for count in range(GROUP):
+                with m.Case(count):
+                    m.d.comb += merged.eq(held | taken << count * width)
+
+        with m.If(room):
+            m.d.sync += [held.eq(merged), held_count.eq(total)]
+        with m.If(leaving):
+            m.d.sync += held_count.eq(total - wanted)
+            with m.Switch(wanted):
+                for count in range(1, GROUP + 1):
+                    with m.Case(count):
+                        m.d.sync += held.eq(merged >> count * width)
+
+        with m.If(~self.o.valid | self.o.ready):
+            m.d.sync += [
+                self.o.valid.eq(leaving),
+                self.o.payload.indices.eq(merged),
+                self.o.payload.count.eq(wanted),
+                self.o.payload.codebook.eq(rows.o.payload.codebook),
+                self.o.payload.last.eq(rows.o.payload.last),
+            ]
+
+        return m
