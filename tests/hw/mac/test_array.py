@@ -11,6 +11,7 @@ from sw.format.target import Target
 
 SIZES = [Target(rows=4, columns=4, requantisers=1),
          Target(rows=8, columns=4, requantisers=2),
+         Target(rows=4, columns=8, requantisers=2),
          Target(rows=8, columns=8, requantisers=2)]
 
 
