@@ -111,9 +111,9 @@ class FrameReceiver(wiring.Component):
 class FrameSender(wiring.Component):
     """Appends the CRC-32 to each frame.
 
-    Passes on a byte every 9 cycles, in the cycle in which it is accepted; 9 cycles after the last
-    byte of a frame follow the four of its CRC, lowest first, a cycle each. A stall of the consumer
-    is the producer's.
+    Accepts a byte every 9 cycles and offers it in the next cycle, from a register; 9 cycles after
+    the last byte of a frame follow the four of its CRC, lowest first, a cycle each. A stall of the
+    consumer is the producer's.
 
     Members
     -------
@@ -131,29 +131,34 @@ class FrameSender(wiring.Component):
 
         m.submodules.crc = crc = FrameCrc()
         index = Signal(2)
+        room = ~self.o.valid | self.o.ready
 
         m.d.comb += [
             crc.i.payload.eq(self.i.payload.data),
             crc.i.valid.eq(self.i.valid & self.i.ready),
         ]
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
 
         with m.FSM():
             with m.State("Content"):
-                m.d.comb += [
-                    self.i.ready.eq(self.o.ready & crc.i.ready),
-                    self.o.valid.eq(self.i.valid & crc.i.ready),
-                    self.o.payload.data.eq(self.i.payload.data),
-                ]
-                with m.If(self.i.valid & self.i.ready & self.i.payload.last):
-                    m.next = "CRC"
+                m.d.comb += self.i.ready.eq(room & crc.i.ready)
+                with m.If(self.i.valid & self.i.ready):
+                    m.d.sync += [
+                        self.o.valid.eq(1),
+                        self.o.payload.data.eq(self.i.payload.data),
+                        self.o.payload.last.eq(0),
+                    ]
+                    with m.If(self.i.payload.last):
+                        m.next = "CRC"
             with m.State("CRC"):
-                m.d.comb += [
-                    self.o.valid.eq(crc.i.ready),
-                    self.o.payload.data.eq(crc.crc.word_select(index, 8)),
-                    self.o.payload.last.eq(index == 3),
-                ]
-                with m.If(self.o.valid & self.o.ready):
-                    m.d.sync += index.eq(index + 1)
+                with m.If(room & crc.i.ready):
+                    m.d.sync += [
+                        self.o.valid.eq(1),
+                        self.o.payload.data.eq(crc.crc.word_select(index, 8)),
+                        self.o.payload.last.eq(index == 3),
+                        index.eq(index + 1),
+                    ]
                     with m.If(index == 3):
                         m.d.comb += crc.start.eq(1)
                         m.next = "Content"

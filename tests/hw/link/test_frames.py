@@ -167,4 +167,4 @@ def test_a_byte_every_nine_cycles_is_sent(simulate):
             await ctx.tick()
 
     simulate(dut, producer, consumer)
-    assert cycles == [0, 9, 18, 27, 36, 45, 54, 55, 56, 57, 58, 67, 76, 85, 86, 87, 88]
+    assert cycles == [1, 10, 19, 28, 37, 46, 55, 56, 57, 58, 59, 68, 77, 86, 87, 88, 89]
