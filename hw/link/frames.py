@@ -42,8 +42,9 @@ class FrameReceiver(wiring.Component):
 
         m.submodules.buffer = buffer = Memory(shape=8, depth=512, init=[])
         m.submodules.crc = crc = FrameCrc()
+        # Each slot: whether it holds a frame, and where that frame's last byte before the CRC is.
         full = Array(Signal(name=f"full{slot}") for slot in range(2))
-        lengths = Array(Signal(range(MAX_PAYLOAD + 1), name=f"length{slot}") for slot in range(2))
+        finals = Array(Signal(range(MAX_BODY), name=f"final{slot}") for slot in range(2))
 
         # Receiving.
         write_port = buffer.write_port()
@@ -74,7 +75,7 @@ class FrameReceiver(wiring.Component):
                       & (count >= MAX_BODY - MAX_PAYLOAD)):
                 m.d.sync += [
                     full[filling].eq(1),
-                    lengths[filling].eq(count - (MAX_BODY - MAX_PAYLOAD)),
+                    finals[filling].eq(count - 5),
                     filling.eq(~filling),
                 ]
 
@@ -83,7 +84,7 @@ class FrameReceiver(wiring.Component):
         taking = Signal()
         position = Signal.like(count)
         room = ~self.o.valid | self.o.ready
-        is_last = position == lengths[taking] + 1
+        is_last = position == finals[taking]
 
         m.d.comb += [
             read_port.addr.eq(Cat(position, taking)),
@@ -94,7 +95,7 @@ class FrameReceiver(wiring.Component):
             m.d.sync += [
                 self.o.valid.eq(full[taking]),
                 self.o.payload.last.eq(is_last),
-                self.o.payload.length.eq(lengths[taking]),
+                self.o.payload.length.eq(finals[taking] - 1),
             ]
             with m.If(full[taking]):
                 m.d.sync += position.eq(position + 1)

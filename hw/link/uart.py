@@ -144,19 +144,16 @@ class UartTransmitter(wiring.Component):
         bits = Signal(9, init=0x1ff)
         bit_ends = Signal()
 
-        m.d.comb += [
-            bit_ends.eq(timer == 0),
-            self.i.ready.eq((left == 0) | ((left == 1) & bit_ends)),
+        m.d.comb += self.i.ready.eq((left == 0) | ((left == 1) & bit_ends))
+        m.d.sync += [
+            timer.eq(Mux(bit_ends, self.divisor - 1, timer - 1)),
+            bit_ends.eq(timer == 1),
         ]
-
-        with m.If(bit_ends):
-            m.d.sync += timer.eq(self.divisor - 1)
-        with m.Else():
-            m.d.sync += timer.eq(timer - 1)
 
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [
                 timer.eq(self.divisor - 1),
+                bit_ends.eq(0),
                 left.eq(10),
                 Cat(self.tx, bits).eq(Cat(C(0, 1), self.i.payload, C(1, 1))),
             ]
