@@ -22,7 +22,8 @@ def random_table(shape, seed, *, runs=()):
     """Return a table of a random code of random size."""
     rng = random.Random(seed)
     lengths = [shape.min_code_length] * (1 << shape.min_code_length)
-    for _ in range(rng.randint(0, shape.symbols - len(lengths))):
+    size = rng.randint(max(len(lengths), len(runs) + 1), shape.symbols)
+    while len(lengths) < size:
         split(lengths, rng.choice([n for n, length in enumerate(lengths)
                                    if length < MAX_CODE_LENGTH]))
     rng.shuffle(lengths)
