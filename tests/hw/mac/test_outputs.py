@@ -22,7 +22,8 @@ async def load_channels(ctx, dut, rng):
     """Write all channel records, section by section as an image holds them; return them."""
     records = [{"bias": rng.randint(-1 << 20, 1 << 20),
                 "multiplier": rng.randint(1 << 30, (1 << 31) - 1),
-                "shift": rng.choice((-31, 0, *range(-24, -14)))} for _ in range(dut.target.channels)]
+                "shift": rng.choice((-31, 0, *range(-24, -14)))}
+               for _ in range(dut.target.channels)]
     for field in ChannelField:
         for channel, record in enumerate(records):
             value = record[field.name.lower()]
