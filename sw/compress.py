@@ -105,7 +105,8 @@ def comparison(rows: Sequence[Compression]) -> Table:
     for row in rows:
         _, *values = figures(0, row.size.bits_per_weight, row.entropy,
                              *vars(row.distortion).values())
-        table.add_row(row.quantiser, row.codec, *values, str(row.size.bytes_image),
+        limit = f"{row.bits:g} bits" if row.error is None else f"MSE {row.error:.3e}"
+        table.add_row(f"{row.quantiser}, {limit}", row.codec, *values, str(row.size.bytes_image),
                       f"{row.size.factor:.2f}", f"{row.accuracy_int:.2%}")
     return table
 

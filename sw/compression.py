@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,10 @@ class Compression:
 
     Parameters
     ----------
+    quantiser, codec, bits, error
+        As `compress` was told.
+    target : Target
+        What the image is for, with the decoder that reads it.
     data : bytes
         The ROM image.
     image : Image
@@ -68,6 +73,7 @@ class Compression:
     quantiser: str
     codec: str
     bits: float
+    error: float | None
     target: Target
     data: bytes
     image: Image
@@ -81,7 +87,7 @@ class Compression:
     n: int
 
     def report(self) -> dict[str, Any]:
-        """Return all figures, named as in report.json."""
+        """Return all figures, named as in report.json; no SQNR where there is no error."""
         sizes = {name: getattr(self.size, name) for name in (
             "bytes_float32", "bytes_int8", "bytes_image", "bytes_weights", "bytes_network", "ratio",
             "factor", "factor_int8", "bits_per_weight")}
@@ -92,11 +98,11 @@ class Compression:
                 "accuracy_int": self.accuracy_int, "n": self.n},
             "compression": {
                 "quantiser": self.quantiser, "codec": self.codec, **sizes,
-                "entropy_bits_per_weight": self.entropy, **asdict(self.distortion)},
+                "entropy_bits_per_weight": self.entropy, **without_infinity(self.distortion)},
             "layers": [{
                 "name": layer.name, "weights": layer.weights,
                 "bits_per_weight": layer.bits_per_weight, "layer_entropy": layer.layer_entropy,
-                **asdict(layer.distortion)} for layer in self.layers],
+                **without_infinity(layer.distortion)} for layer in self.layers],
         }
 
 
@@ -155,12 +161,17 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str = "huffma
         for layer, original, chosen, values in zip(network.weighted, weights, image.symbols,
                                                    restored, strict=True))
     return Compression(
-        quantiser, codec, bits, target, contents, image, network, layers,
+        quantiser, codec, bits, error, target, contents, image, network, layers,
         Size(network.weights, sum(len(layer.bias) for layer in network.weighted),
              image.bytes_image, image.bytes_weights),
         distortion(weights, restored), entropy(image.symbols),
         float(np.mean(trained.classify(data.x) == data.y)),
         float(np.mean(golden.classify(network, data.x) == data.y)), len(data.y))
+
+
+def without_infinity(distortion: Distortion) -> dict[str, float | None]:
+    return {name: figure if isfinite(figure) else None
+            for name, figure in asdict(distortion).items()}
 
 
 def check_choice(label: str, choice: str, choices: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,6 +67,30 @@ def test_digits_reach_the_goal():
     assert int8.accuracy_int >= int8.accuracy_float - 0.01
 
 
+def test_no_error_has_no_sqnr(tmp_path):
+    network = small_network()
+    network = replace(network, layers=tuple(
+        layer if layer.weights is None else replace(layer, weights=np.sign(layer.weights))
+        for layer in network.layers))
+    save(tmp_path / "signs.npz", network)
+    x = np.zeros((2, 6, 6, 1), np.uint8)
+    np.savez(tmp_path / "signs_data.npz", x=x, y=x[:, 0, 0, 0], calibration=x)
+    report = compress(tmp_path / "signs.npz", quantiser="codebook", bits=2).report()
+    assert report["compression"]["mse"] == 0
+    assert report["compression"]["sqnr_db"] is None
+    assert report["layers"][0]["sqnr_db"] is None
+
+
+def test_command_compares_quantisers(small, tmp_path, capsys):
+    main([str(small), "-o", str(tmp_path / "a.hri"), "--compare"])
+    printed = capsys.readouterr().out
+    for row in ("uniform, 8 bits", "codebook, 4 bits", "step, MSE ", "step, 2.25 bits"):
+        assert row in printed
+    main([str(small), "-o", str(tmp_path / "a.hri"), "--compare", "--json"])
+    assert [row["compression"]["quantiser"] for row in json.loads(capsys.readouterr().out)[
+        "compared"]] == ["uniform", "codebook", "step", "step"]
+
+
 def test_command_writes_an_image(small, tmp_path, capsys):
     path = tmp_path / "new" / "a.hri"
     main([str(small), "-o", str(path), "--quantiser", "codebook"])
@@ -120,9 +145,10 @@ def test_data_of_another_network_rejected(small, tmp_path):
         compress(path)
 
 
-def test_package_offers_the_functions():
-    script = "from sw import compress, read_image; print(read_image(compress('digits').data))"
+def test_package_offers_what_it_shows():
+    # In a process of its own: importing the command hides the function of the same name.
+    script = "import doctest, sw; print(doctest.testmod(sw)); from sw import *; compress, Image"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
                             check=True)
-    assert result.stdout.startswith("Image(network=Network(")
+    assert result.stdout == "TestResults(failed=0, attempted=3)\n"
     assert not result.stderr
