@@ -48,12 +48,12 @@ class DP16KD(wiring.Component):
 
     def elaborate(self, platform):
         if platform is None:
-            return self._twin()
+            return self.twin()
         if platform.device.startswith("LFE5U"):
-            return self._instance()
+            return self.block()
         raise NotImplementedError(f"DP16KD must be built for an ECP5, not {platform.device}")
 
-    def _twin(self):
+    def twin(self):
         m = Module()
 
         m.submodules.memory = memory = Memory(shape=18, depth=1024, init=[])
@@ -74,37 +74,34 @@ class DP16KD(wiring.Component):
             with m.If(port.enable):
                 m.d.sync += output.eq(read_port.data)
 
-        collision = write_port.en & self.b.enable & (self.a.address == self.b.address)
-        m.d.sync += Assert(~collision, "DP16KD: port B reads the address that port A writes")
+        with m.If(write_port.en & self.b.enable):
+            m.d.sync += Assert(self.a.address != self.b.address,
+                               "DP16KD: a word is read while it is written")
 
         return m
 
-    def _instance(self):
-        m = Module()
-
+    def block(self):
         connections = {}
         for name, port in (("A", self.a), ("B", self.b)):
             writes = port is self.a
             # In words of 18 bits, the two lowest address bits are byte enables.
-            address = Cat(C(0b11 if writes else 0, 2), C(0, 2), port.address)
+            address = Cat(Const(0b11 if writes else 0, 4), port.address)
             connections |= {f"i_AD{name}{i}": address[i] for i in range(14)}
-            connections |= {f"i_DI{name}{i}": port.write_data[i] if writes else C(0, 1)
+            connections |= {f"i_DI{name}{i}": port.write_data[i] if writes else Const(0)
                             for i in range(18)}
             connections |= {f"o_DO{name}{i}": port.data[i] for i in range(18)}
-            connections |= {f"i_CS{name}{i}": C(0, 1) for i in range(3)}
+            connections |= {f"i_CS{name}{i}": Const(0) for i in range(3)}
             connections |= {
                 f"i_CLK{name}": ClockSignal(),
                 f"i_CE{name}": port.enable,
                 f"i_OCE{name}": port.enable,
-                f"i_WE{name}": port.write if writes else C(0, 1),
-                f"i_RST{name}": C(0, 1),
+                f"i_WE{name}": port.write if writes else Const(0),
+                f"i_RST{name}": Const(0),
                 f"p_DATA_WIDTH_{name}": 18,
                 f"p_REGMODE_{name}": "OUTREG",
                 f"p_WRITEMODE_{name}": "NORMAL",
                 f"p_CSDECODE_{name}": "0b000",
             }
-        m.submodules.block = Instance(
+        return Instance(
             "DP16KD", p_RESETMODE="SYNC", p_ASYNC_RESET_RELEASE="SYNC", p_GSR="DISABLED",
             **connections)
-
-        return m
