@@ -203,6 +203,14 @@ def test_unknown_codebook_rejected(parts):
         read_image(with_section(contents, Section.SCHEDULE, bytes(old)))
 
 
+def test_reserved_bit_in_the_schedule_rejected(parts):
+    contents = build_image(*parts, TARGET)
+    old = bytearray(contents[sections_of(contents)[Section.SCHEDULE]])
+    old[0] |= 8
+    with pytest.raises(FormatError, match="schedule: bits that aren't used must be zero"):
+        read_image(with_section(contents, Section.SCHEDULE, bytes(old)))
+
+
 def test_schedule_of_another_network_rejected(parts):
     contents = build_image(*parts, TARGET)
     old = bytearray(contents[sections_of(contents)[Section.SCHEDULE]])

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from sw.compression import compress
+from sw.format.sections import HEADER_WORDS, crc32
 from sw.image import write_image
 from sw.inspect import main
 
@@ -55,6 +56,19 @@ def test_flipped_bit_is_refused(path, place):
         main([str(path), "--verify"])
     assert str(refusal.value).startswith(f"python -m sw.inspect: {path}: ")
     assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_only_verification_sees_a_wrong_schedule(path):
+    contents = bytearray(path.read_bytes())
+    length, first = (4 * int.from_bytes(contents[word:word + 4], "little") for word in (12, 16))
+    start = 4 * HEADER_WORDS + length + 4
+    contents[start + 10] ^= 1
+    contents[start + first:start + first + 4] = crc32(
+        contents[start:start + first]).to_bytes(4, "little")
+    path.write_bytes(contents)
+    main([str(path)])
+    with pytest.raises(SystemExit, match="schedule: record 0 doesn't fit its layer"):
+        main([str(path), "--verify"])
 
 
 @pytest.mark.parametrize("data, complaint", [

@@ -86,6 +86,12 @@ def test_step_needs_fewer_bits_than_a_codebook_of_the_same_error(layers):
     assert rate(layers, step) < rate(layers, codebook)
 
 
+def test_rounding_that_knows_the_rate_errs_less_at_that_rate(layers, monkeypatch):
+    aware = error(layers, StepQuantiser(SHAPE).fit(layers, None, 2.5))
+    monkeypatch.setattr("sw.quantize.step.PRESSURE", 0)
+    assert aware < 0.98 * error(layers, StepQuantiser(SHAPE).fit(layers, None, 2.5))
+
+
 def test_important_layer_gets_smaller_steps(layers):
     important = [np.full((1, 1, 1, 1), 100.0), np.ones((1, 1, 1, 1))]
     plain = StepQuantiser(SHAPE).fit(layers, None, 3)
