@@ -133,6 +133,26 @@ def test_two_frames_wait_and_a_third_is_dropped(simulate):
     simulate(dut, testbench, watch=[dut.o])
 
 
+def test_frame_that_began_without_room_is_dropped_whole(simulate):
+    dut = FrameReceiver()
+    waiting = [pack_frame(kind, 0, b"abc") for kind in range(2)]
+
+    async def testbench(ctx):
+        for body in waiting:
+            await offer(ctx, dut.i, body)
+        late = pack_frame(2, 0, bytes(40))
+        ctx.set(dut.i.payload, {"data": late[0], "end": 0, "intact": 0})
+        ctx.set(dut.i.valid, 1)
+        await ctx.tick()
+        ctx.set(dut.i.valid, 0)
+        assert as_dicts(await receive(ctx, dut.o, 10)) == requests_of(waiting)
+        await offer(ctx, dut.i, late[1:])
+        await ctx.tick().repeat(10)
+        assert not ctx.get(dut.o.valid)
+
+    simulate(dut, testbench, watch=[dut.o])
+
+
 @pytest.mark.parametrize("longest_stall", [0, 3])
 @pytest.mark.parametrize("longest_idle", [0, 3])
 def test_crc_is_appended(simulate, longest_idle, longest_stall):
