@@ -27,7 +27,7 @@ TRIALS = 16
 class StepQuantiser:
     """Rounds weights to multiples of one step a layer, the fewer bits the better.
 
-    A weight w becomes the integer n, coded in b bits, for which the importance times
+    A weight w becomes the integer n of `levels`, coded in b bits, for which the importance times
     ``(w - n * step) ** 2`` plus ``PRESSURE * step ** 2 * b`` is least (Chou, Lookabaugh and Gray
     1989). Steps differ between layers only by the square root of their mean importance, and where
     a layer's greatest weight needs a larger one to be in reach of the alphabet.
@@ -91,15 +91,13 @@ class StepQuantiser:
 
         None stands for steps beyond one thousandth of, or four times, the greatest weight.
         """
-        means = [1.0 if importance is None else float(np.mean(importance[number])) or 1.0
-                 for number in range(len(layers))]
-        greatest = max(float(np.abs(layer).max()) * mean ** 0.5
-                       for layer, mean in zip(layers, means, strict=True)) or 1.0
-        low, high = log(greatest / 1000), log(greatest * 4)
+        greatest = max(float(np.abs(layer).max()) * root
+                       for layer, root in zip(layers, roots(layers, importance), strict=True))
+        low, high = log((greatest or 1.0) / 1000), log((greatest or 1.0) * 4)
         below = above = None
         for _ in range(TRIALS):
             middle = (low + high) / 2
-            grids = self.settle(layers, importance, [exp(middle) / mean ** 0.5 for mean in means])
+            grids = self.settle(layers, importance, exp(middle))
             if coarse(grids):
                 high, above = middle, grids
             else:
@@ -107,23 +105,27 @@ class StepQuantiser:
         return below, above
 
     def settle(self, layers: Sequence[FloatArray], importance: Sequence[FloatArray] | None,
-               steps: Sequence[float]) -> tuple[Grid, ...]:
-        """Return grids with ``steps``, where wider ones aren't needed, and costs that fit them."""
+               step: float) -> tuple[Grid, ...]:
+        """Return grids with ``step``, in layers of mean importance 1, and the costs that fit it."""
         centroids = levels(self.shape.symbols)
-        scales = [np.array([max(step, float(np.abs(layer).max()) / max(centroids))])
-                  for layer, step in zip(layers, steps, strict=True)]
-        means = [1.0 if importance is None else float(np.mean(importance[number]))
-                 for number in range(len(layers))]
-        worth = PRESSURE * steps[0] ** 2 * means[0]
+        scales = [np.array([max(step / root, float(np.abs(layer).max()) / max(centroids))])
+                  for layer, root in zip(layers, roots(layers, importance), strict=True)]
         grids = tuple(Grid(centroids, scale) for scale in scales)
         for _ in range(ROUNDS):
             symbols = np.concatenate(
                 [chosen.ravel() for chosen in quantise(layers, grids, importance)])
             lengths = code_lengths(np.bincount(symbols, minlength=len(centroids)).tolist(),
                                    self.shape.min_code_length, MAX_CODE_LENGTH)
-            costs = tuple(worth * (length or MAX_CODE_LENGTH) for length in lengths)
+            costs = tuple(PRESSURE * step ** 2 * (length or MAX_CODE_LENGTH) for length in lengths)
             grids = tuple(Grid(centroids, scale, costs=costs) for scale in scales)
         return grids
+
+
+def roots(layers: Sequence[FloatArray], importance: Sequence[FloatArray] | None) -> list[float]:
+    """Return the square root of each layer's mean importance."""
+    if importance is None:
+        return [1.0] * len(layers)
+    return [float(np.mean(weighting)) ** 0.5 or 1.0 for weighting in importance]
 
 
 def levels(symbols: int) -> tuple[int, ...]:
