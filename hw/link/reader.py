@@ -21,9 +21,9 @@ class DataReader(wiring.Component):
     """Reads what a response tells.
 
     Accepts a query when idle. The first byte of an identification, a status or a counter is offered
-    within 4 cycles, then one each cycle, and 4 cycles more before each further counter. A byte of
-    output takes 2 cycles beside what its source takes. The last byte of a query is ``last``. While
-    the consumer stalls, everything waits.
+    within 4 cycles, then one each cycle, with 3 cycles between counters. A byte of output takes 2
+    cycles beside what its source takes. The last byte of a query is ``last``. While the consumer
+    stalls, everything waits.
 
     Parameters
     ----------

@@ -78,7 +78,7 @@ class RequestHandler(wiring.Component):
         address = Signal(16)
         number = Signal(8)
         result = Signal(Result)
-        #: Bytes of the frame wait to be taken.
+        # Bytes of the frame wait to be taken.
         more = Signal()
         # After WRITE_IMAGE the weight memory isn't what was loaded, until LOAD makes it so.
         altered = Signal()
@@ -141,7 +141,7 @@ class RequestHandler(wiring.Component):
             with m.If(self.responses.ready):
                 m.next = successor
 
-        with m.FSM():
+        def receive_header():
             with m.State("Type"):
                 m.d.sync += length.eq(self.requests.payload.length)
                 take(kind, "Sequence")
@@ -155,6 +155,8 @@ class RequestHandler(wiring.Component):
                     m.next = "Number"
             with m.State("Number"):
                 take(number, "Examine")
+
+        def judge():
             with m.State("Examine"):
                 # The check takes 2 cycles.
                 m.next = "Examine more"
@@ -177,6 +179,8 @@ class RequestHandler(wiring.Component):
                     m.next = "Respond"
                     with m.If(kind & RESPONSE):
                         m.next = "Type"
+
+        def execute():
             with m.State("Execute"):
                 m.next = "Respond"
                 with m.Switch(kind):
@@ -195,7 +199,6 @@ class RequestHandler(wiring.Component):
                             started.eq(Cat(kind, sequence)),
                             repeatable.eq(1),
                         ]
-
             with m.State("Write image"):
                 m.d.comb += [
                     words.i.valid.eq(self.requests.valid & more),
@@ -217,6 +220,7 @@ class RequestHandler(wiring.Component):
                     with m.If(self.requests.payload.last):
                         m.next = "Respond"
 
+        def send_response():
             with m.State("Respond"):
                 respond(kind | RESPONSE, "Respond sequence")
             with m.State("Respond sequence"):
@@ -234,5 +238,11 @@ class RequestHandler(wiring.Component):
                 connect(m, reader.data, flipped(self.responses))
                 with m.If(reader.data.valid & reader.data.ready & reader.data.payload.last):
                     m.next = "Type"
+
+        with m.FSM():
+            receive_header()
+            judge()
+            execute()
+            send_response()
 
         return m
