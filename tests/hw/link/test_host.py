@@ -93,13 +93,14 @@ def line():
     return Line(longest=3)
 
 
-def test_session(line):
+def test_session(line, monkeypatch):
+    monkeypatch.setattr("sw.host.client.MAX_IMAGE_WORDS", 5)
     link = Link(line)
-    image = RNG.randbytes(4 * 62)
+    image = RNG.randbytes(4 * 12)
     inputs = RNG.randbytes(20)
     assert link.identify() == Identification.of(TARGET, CLOCK_HZ)
     link.write_image(image)
-    assert bytes(byte for address in range(62)
+    assert bytes(byte for address in range(12)
                  for byte in line.model.image[address].to_bytes(4, "little")) == image
     link.load()
     link.wait()
