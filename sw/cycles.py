@@ -56,7 +56,7 @@ class Prediction:
     @property
     def cycles(self) -> int:
         """Cycles of an inference."""
-        return sum(layer.cycles for layer in self.layers)
+        return sum(layer.cycles for layer in self.layers) + 1
 
     @property
     def waiting(self) -> int:
@@ -130,9 +130,10 @@ def predict(image: Image, target: Target) -> Prediction:
     # When the array has read the last two tiles, the last one first, and when the filler is free.
     freed = [-1, -1]
     filler = 0
-    layer_start = 0
+    layer_end = -1
     for record in image.schedule:
         filler += 1 + RECORD_CYCLES
+        layer_start = layer_end + 1
         cycle = layer_start + 1 + RECORD_CYCLES
         waiting = filling = 0
         last_beat = -target.rows
@@ -151,9 +152,8 @@ def predict(image: Image, target: Target) -> Prediction:
                 freed = [last_beat, freed[0]]
             cycle = last_beat + 1
         layer_end = last_beat + DRAIN_CYCLES
-        layers.append(LayerCycles(layer_end - layer_start + (layer_start == 0), waiting,
+        layers.append(LayerCycles(layer_end - max(0, layer_start - 1), waiting,
                                   binding(record, target, filling)))
-        layer_start = layer_end + 1
     return Prediction(tuple(layers))
 
 

@@ -11,6 +11,7 @@ from hw.mac.outputs import CHANNEL_WRITE, POSITION, OutputStage
 from hw.mac.tiles import TileStore
 from hw.memory.activations import ActivationMemory
 from hw.pipeline import delay
+from sw.format.schedule import Dataflow
 
 
 __all__ = ["BYTE_WRITE", "Datapath"]
@@ -84,8 +85,10 @@ class Datapath(wiring.Component):
         beat = self.beats.payload
         connect(m, flipped(self.tile_writes), tiles.writes)
         tile_delay = self.memory_latency - tiles.latency
+        # Pooling has no tile of its own: the one at this address may be being filled.
+        tile_read = self.beats.valid & (beat.dataflow == Dataflow.DENSE)
         m.d.comb += [
-            tiles.reads.valid.eq(delay(m, self.beats.valid, tile_delay, reset_less=False)),
+            tiles.reads.valid.eq(delay(m, tile_read, tile_delay, reset_less=False)),
             tiles.reads.payload.eq(delay(m, beat.weight, tile_delay)),
         ]
 

@@ -142,7 +142,8 @@ class Engine(wiring.Component):
             loader.words.payload.eq(fetcher.o.payload),
             decoder.words.valid.eq(running & asked & (ended | fetcher.o.valid)),
             decoder.words.payload.eq(Mux(ended, 0, fetcher.o.payload)),
-            fetcher.o.ready.eq(Mux(loading, loader.words.ready, decoder.words.ready)),
+            fetcher.o.ready.eq(Mux(loading, loader.words.ready,
+                                   asked & ~ended & decoder.words.ready)),
         ]
         coded_word = decoder.words.valid & decoder.words.ready
         with m.If(loading):
@@ -152,6 +153,8 @@ class Engine(wiring.Component):
                 fetcher.regions.valid.eq(running & ~asked & ~rest),
                 fetcher.regions.payload.eq(loader.coded),
             ]
+            with m.If(fetcher.regions.valid & fetcher.regions.ready):
+                m.d.sync += asked.eq(1)
         with m.If(coded_word & ~ended):
             m.d.sync += words_left.eq(words_left - 1)
         with m.If(coded_word & ended):
@@ -221,8 +224,6 @@ class Engine(wiring.Component):
 
             with m.State("Run"):
                 m.d.comb += [decoder.run.eq(1), run_cycle.eq(1)]
-                with m.If(fetcher.regions.valid & fetcher.regions.ready):
-                    m.d.sync += asked.eq(1)
                 with m.If(sequencer.done):
                     m.next = "Rest"
                 with m.Elif(read_ahead == READ_AHEAD):

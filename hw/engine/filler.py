@@ -82,9 +82,6 @@ class Filler(wiring.Component):
         m.d.comb += [self.address.eq(reader.address), reader.word.eq(self.word)]
         record = reader.record
 
-        used = Signal(range(3))
-        m.d.sync += used.eq(used + self.filled - self.freed)
-
         # Where the next weights belong. Kernel rows follow one another without a gap.
         tile = Signal()
         row = Signal(range(target.rows))
@@ -96,6 +93,11 @@ class Filler(wiring.Component):
         filter_ends = row_ends & (kernel_rows_left == 1)
         tile_ends = filter_ends & (outputs_left == 1)
         taken = self.weights.valid & self.weights.ready
+
+        # Tiles that are complete and not yet freed.
+        used = Signal(range(3))
+        m.d.sync += used.eq(used + (taken & tile_ends) - self.freed)
+
         m.d.comb += self.weights.ready.eq(self.filling)
         m.d.sync += [
             self.writes.valid.eq(taken),

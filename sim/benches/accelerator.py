@@ -2,6 +2,7 @@
 
 import cocotb
 import numpy as np
+from cocotb.task import bridge, resume
 from cocotb.triggers import SimTimeoutError, with_timeout
 from cocotbext.uart import UartSink, UartSource
 
@@ -21,14 +22,14 @@ class SimulatedLine:
         self.sink = UartSink(dut.tx, baud=baud)
         self.quiet_ns = QUIET_BITS * 1_000_000_000 // baud
 
-    @cocotb.resume
+    @resume
     async def read(self, size):
         try:
             return bytes(await with_timeout(self.sink.read(size), self.quiet_ns, "ns"))
         except SimTimeoutError:
             return b""
 
-    @cocotb.resume
+    @resume
     async def write(self, data):
         await self.source.write(data)
 
@@ -45,4 +46,4 @@ async def run_job(dut):
         link.identify()
         return run_parts(link, job["parts"])
 
-    np.savez(job["results"], **await cocotb.bridge(talk)())
+    np.savez(job["results"], **await bridge(talk)())

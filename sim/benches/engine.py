@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from cocotb.task import bridge, resume
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 
 from sim.benches.job import read_job, run_parts, start
@@ -82,32 +83,32 @@ class DirectLink:
     def __init__(self, ports):
         self.ports = ports
 
-    @cocotb.resume
+    @resume
     async def write_image(self, image):
         await self.ports.write_words(0, np.frombuffer(image, "<u4").tolist())
 
-    @cocotb.resume
+    @resume
     async def load(self):
         await self.ports.strobe("load")
 
-    @cocotb.resume
+    @resume
     async def wait(self):
         state, error = await self.ports.settle()
         assert state is State.READY, error.name
 
-    @cocotb.resume
+    @resume
     async def write_input(self, address, data):
         await self.ports.send("inputs", ((address + i) | b << 16 for i, b in enumerate(data)))
 
-    @cocotb.resume
+    @resume
     async def run(self):
         await self.ports.strobe("run")
 
-    @cocotb.resume
+    @resume
     async def read_output(self, address, number):
         return await self.ports.read_bytes(address, number)
 
-    @cocotb.resume
+    @resume
     async def counters(self, first, number):
         return [await self.ports.read_counter(first + i) for i in range(number)]
 
@@ -117,7 +118,7 @@ async def run_job(dut):
     job = read_job()
     ports = Ports(dut)
     await start(dut, job["clock_hz"])
-    results = await cocotb.bridge(run_parts)(DirectLink(ports), job["parts"])
+    results = await bridge(run_parts)(DirectLink(ports), job["parts"])
     np.savez(job["results"], **results)
 
 

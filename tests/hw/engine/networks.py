@@ -18,6 +18,7 @@ def layer(operation, input_shape, channels, *, kernel=(1, 1), stride=(1, 1), pad
 NETWORKS = {
     "convolution": [layer(Operation.CONV2D, (5, 4, 3), 9, kernel=(3, 2), padding=(1, 1))],
     "strides": [layer(Operation.CONV2D, (9, 7, 2), 4, kernel=(2, 3), stride=(3, 2))],
+    "many tiles": [layer(Operation.CONV2D, (1, 1, 3), 50), layer(Operation.CONV2D, (1, 1, 50), 9)],
     "short windows": [layer(Operation.CONV2D, (3, 3, 2), 16)],
     "pooling": [layer(Operation.MAX_POOL, (4, 6, 10), 10, kernel=(2, 3), stride=(2, 3)),
                 layer(Operation.AVERAGE_POOL, (2, 2, 10), 10, kernel=(2, 2))],

@@ -1,0 +1,99 @@
+"""Random integer networks that a target can run, for simulations."""
+
+import numpy as np
+
+from sw.format.layers import InputDescription, LayerDescriptor, Operation
+from sw.format.tables import AutomatonShape
+from sw.network import Layer, Network, requantisation
+from sw.quantize.grid import Grid, zigzag
+from sw.schedule import ScheduleError, schedule
+
+
+__all__ = ["random_network"]
+
+
+def random_network(rng, target, *, layers, sparsity=0.0):
+    """Return a network that ``target`` can run, with its grids and symbols.
+
+    Shapes, strides, padding, zero points, activation ranges and multipliers are all drawn by
+    ``rng``; ``sparsity`` is the share of weights that are 0.
+    """
+    descriptors = []
+    while not any(descriptor.operation.has_weights for descriptor in descriptors):
+        descriptors = random_descriptors(rng, layers)
+        try:
+            schedule(descriptors, target)
+        except ScheduleError:
+            descriptors = []
+
+    grids, symbols, built = [], [], []
+    for number, descriptor in enumerate(descriptors):
+        name = f"layer{number}"
+        if descriptor.weight_shape is None:
+            built.append(Layer.pooling(name, descriptor))
+            continue
+        grid = codebooks(target)[len(grids) % target.codebooks]
+        count = len(grid.centroids)
+        chosen = np.minimum(rng.geometric(0.25, descriptor.weight_shape) - 1, count - 1)
+        chosen[rng.random(chosen.shape) < sparsity] = 0
+        weights = grid.integers(chosen)
+        channels = descriptor.channels
+        spread = np.sqrt(np.square(weights.astype(float)).sum(axis=(1, 2, 3))).max() * 60 + 1
+        multiplier, shift = requantisation(
+            descriptor.operation, rng.uniform(0.3, 1.5, channels) * 100 / spread)
+        bias = rng.integers(-2000, 2000, channels, dtype=np.int32)
+        grids.append(grid)
+        symbols.append(chosen.astype(np.int64))
+        built.append(Layer(name, descriptor, weights, np.ones(channels), bias, multiplier, shift))
+    source = InputDescription(1.0, descriptors[0].input_zero_point, 0.0, 1.0)
+    return Network("random", source, tuple(built)), grids, symbols
+
+
+def codebooks(target):
+    """Return a grid for each of the target's codebooks: different weights for the same symbols."""
+    if not isinstance(target.decoder, AutomatonShape):
+        return [Grid(zigzag(255), np.ones(1))] * target.codebooks
+    count = target.decoder.symbols - 3
+    return [Grid(tuple(np.clip(np.array(zigzag(count)) * (1 + 2 * number), -128, 127).tolist()),
+                 np.ones(1), number)
+            for number in range(target.codebooks)]
+
+
+def random_descriptors(rng, count):
+    shape = (int(rng.integers(1, 12)), int(rng.integers(1, 12)), int(rng.integers(1, 20)))
+    zero_point = int(rng.integers(-128, 128))
+    descriptors = []
+    for _ in range(count):
+        operation = Operation(int(rng.integers(4)))
+        descriptor = random_descriptor(rng, operation, shape, zero_point)
+        descriptors.append(descriptor)
+        shape, zero_point = descriptor.output_shape, descriptor.output_zero_point
+    return descriptors
+
+
+def random_descriptor(rng, operation, shape, zero_point):
+    output_zero_point = int(rng.integers(-128, 128))
+    channels = int(rng.integers(1, 24))
+    kernel = tuple(int(rng.integers(1, min(size, 4) + 1)) for size in shape[:2])
+    stride = tuple(int(rng.integers(1, 4)) for _ in range(2))
+    padding = tuple(int(rng.integers(0, size)) for size in kernel)
+    if operation is Operation.FULLY_CONNECTED:
+        shape = (1, 1, int(np.prod(shape)))
+        kernel, stride, padding = (1, 1), (1, 1), (0, 0)
+    if operation is Operation.AVERAGE_POOL:
+        padding = (0, 0)
+    if not operation.has_weights:
+        channels, output_zero_point = shape[2], zero_point
+    # As many positions as there are windows that don't lie wholly in padding.
+    beyond = [int(rng.integers(0, pad + 1)) for pad in padding]
+    size = [(extent + pad + after - reach) // step + 1
+            for extent, pad, after, reach, step in zip(shape, padding, beyond, kernel, stride,
+                                                       strict=False)]
+    size = [max(1, min(positions, (extent + pad - 1) // step + 1))
+            for positions, extent, pad, step in zip(size, shape, padding, stride, strict=False)]
+    low, high = sorted(rng.integers(-128, 128, 2).tolist())
+    return LayerDescriptor(
+        operation=operation, input_shape=shape, output_shape=(*size, channels), kernel=kernel,
+        stride=stride, padding=padding, input_zero_point=zero_point,
+        output_zero_point=output_zero_point, activation_min=min(low, 20),
+        activation_max=max(high, 60), input_scale=1.0, output_scale=1.0)
