@@ -24,7 +24,7 @@ class MacArray(wiring.Component):
     Accepts a beat a cycle. The beats from one with ``first`` to one with ``last`` make a sum in
     each row, modulo 2**32, which appears ``latency`` cycles after the last beat; the next beat may
     begin a new one. There may be gaps between any two beats. The dataflow must be the same in all
-    beats of a sum.
+    beats of a sum. A sum that stays without a last beat leaves no trace.
 
     ========== ======================================================
     dataflow   sum of row r
@@ -77,9 +77,13 @@ class MacArray(wiring.Component):
         beat = self.beats.payload
         dense = beat.dataflow == Dataflow.DENSE
         maximum = beat.dataflow == Dataflow.MAXIMUM
-        # In max-pooling the columns keep their maximum, and every beat is a sum of its own.
-        alone = delay(m, beat.first | maximum, self.latency - 1)
         valid = delay(m, self.beats.valid, self.latency - 1, reset_less=False)
+        last = delay(m, beat.last, self.latency - 1)
+        # A beat finds the accumulators cleared if it is the first. (In max-pooling every beat does, as
+        # it is the columns that keep their maximum.) To clear them a cycle before, by the reset of
+        # their registers, takes no gate a bit.
+        clear = delay(m, self.beats.valid & (beat.first | maximum), self.latency - 2,
+                      reset_less=False)
 
         activations = Signal.like(beat.activations, reset_less=True)
         for kept, offered in zip(activations, beat.activations, strict=True):
@@ -102,17 +106,17 @@ class MacArray(wiring.Component):
                 ]
                 products.append(multiplier.product[:16].as_signed())
 
-            total = tree(m, products)
             accumulator = Signal(signed(32), name=f"accumulator{row}", reset_less=True)
+            total = accumulator + tree(m, products)
             with m.If(valid):
-                m.d.sync += accumulator.eq(Mux(alone, 0, accumulator) + total)
-            m.d.comb += self.sums.payload.sums[row].eq(accumulator)
+                m.d.sync += accumulator.eq(total)
+            with m.If(clear):
+                m.d.sync += accumulator.eq(0)
+            with m.If(valid & last):
+                m.d.sync += self.sums.payload.sums[row].eq(total)
 
-        m.d.comb += [
-            self.sums.payload.tag.eq(delay(m, beat.tag, self.latency)),
-            self.sums.valid.eq(
-                delay(m, self.beats.valid & beat.last, self.latency, reset_less=False)),
-        ]
+        m.d.sync += self.sums.valid.eq(valid & last)
+        m.d.comb += self.sums.payload.tag.eq(delay(m, beat.tag, self.latency))
 
         return m
 

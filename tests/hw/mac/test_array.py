@@ -109,6 +109,22 @@ def test_negative_maximum_after_greater_one(simulate):
     simulate(dut, testbench)
 
 
+@pytest.mark.parametrize("dataflow", Dataflow)
+def test_unfinished_sum_leaves_no_trace(simulate, dataflow):
+    target = SIZES[0]
+    dut = MacArray(target, 8)
+    rng = random.Random(4)
+
+    async def testbench(ctx):
+        for unfinished in make_sum(rng, target, dataflow, 3, int8)[:2]:
+            ctx.set(dut.beats.payload, unfinished)
+            ctx.set(dut.beats.valid, 1)
+            await ctx.tick()
+        await check_sums(ctx, dut, [make_sum(rng, target, dataflow, 2, int8)])
+
+    simulate(dut, testbench)
+
+
 def test_sums_wrap_like_int32(simulate):
     target = SIZES[0]
     dut = MacArray(target, 8)
