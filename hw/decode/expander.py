@@ -7,7 +7,8 @@ from amaranth.utils import bits_for
 
 from sw.format.tables import GROUP, MAX_RUNS
 
-from .layouts import chunk_layout, JOB, RUNS, transfer_layout
+from .layouts import JOB, RUNS, chunk_layout, transfer_layout
+from .skid import SkidBuffer
 
 
 __all__ = ["RowCounter", "RowSplitter", "RunExpander"]
@@ -121,8 +122,8 @@ class RunExpander(wiring.Component):
 class RowCounter(wiring.Component):
     """Tells the transfers of kernel rows: how many indices each has, and which ends a row.
 
-    One per cycle, from one cycle after the job on; a job that has come before the end of the last
-    one follows without a gap.
+    One per cycle, from two cycles after the job on. A job that comes before the last transfer of
+    the job before it follows without a gap.
 
     Members
     -------
@@ -138,56 +139,59 @@ class RowCounter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # Numbers of transfers and rows are those that follow the current one.
-        rows_layout = data.StructLayout({
-            "rows": 16,
-            "transfers": 14,
-            "tail": range(GROUP + 1),
-            "codebook": 4,
-        })
-        waiting = Signal(rows_layout)
+        # Numbers of rows and transfers are of those that follow.
+        job_layout = data.StructLayout({"rows": 16, "transfers": 14, "tail": 3, "codebook": 4})
+        waiting = Signal(job_layout)
         waiting_valid = Signal()
-        current = Signal(rows_layout)
+        current = Signal(job_layout)
         transfers = Signal(14)
         last_row = Signal()
+        last = Signal()
         job_ends = Signal()
-
+        tail = Signal(3)
         m.d.comb += [
-            job_ends.eq(~self.o.valid | self.o.ready & self.o.payload.last & last_row),
             self.jobs.ready.eq(~waiting_valid | job_ends),
-            self.o.payload.count.eq(Mux(self.o.payload.last, current.tail, GROUP)),
+            job_ends.eq(~self.o.valid | self.o.ready & self.o.payload.last & last_row),
+            tail.eq(Mux(job_ends, waiting.tail, current.tail)),
             self.o.payload.codebook.eq(current.codebook),
         ]
 
-        with m.If(self.jobs.ready):
+        with m.If(job_ends):
+            m.d.comb += last.eq(waiting.transfers == 0)
+            m.d.sync += [
+                waiting_valid.eq(0),
+                self.o.valid.eq(waiting_valid),
+                current.eq(waiting),
+                transfers.eq(waiting.transfers),
+                last_row.eq(waiting.rows == 0),
+            ]
+        with m.Elif(self.o.payload.last):
+            m.d.comb += last.eq(current.transfers == 0)
+            with m.If(self.o.ready):
+                m.d.sync += [
+                    current.rows.eq(current.rows - 1),
+                    transfers.eq(current.transfers),
+                    last_row.eq(current.rows == 1),
+                ]
+        with m.Else():
+            m.d.comb += last.eq(transfers == 1)
+            with m.If(self.o.ready):
+                m.d.sync += transfers.eq(transfers - 1)
+
+        with m.If(~self.o.valid | self.o.ready):
+            m.d.sync += [
+                self.o.payload.last.eq(last),
+                self.o.payload.count.eq(Mux(last, tail, GROUP)),
+            ]
+
+        with m.If(self.jobs.valid & self.jobs.ready):
             length = (self.jobs.payload.length - 1)[:16]
             m.d.sync += [
-                waiting_valid.eq(self.jobs.valid),
+                waiting_valid.eq(1),
                 waiting.rows.eq(self.jobs.payload.kernel_rows - 1),
                 waiting.transfers.eq(length // GROUP),
                 waiting.tail.eq(length % GROUP + 1),
                 waiting.codebook.eq(self.jobs.payload.codebook),
-            ]
-
-        with m.If(job_ends):
-            m.d.sync += [
-                self.o.valid.eq(waiting_valid),
-                current.eq(waiting),
-                transfers.eq(waiting.transfers),
-                self.o.payload.last.eq(waiting.transfers == 0),
-                last_row.eq(waiting.rows == 0),
-            ]
-        with m.Elif(self.o.ready & self.o.payload.last):
-            m.d.sync += [
-                current.rows.eq(current.rows - 1),
-                transfers.eq(current.transfers),
-                self.o.payload.last.eq(current.transfers == 0),
-                last_row.eq(current.rows == 1),
-            ]
-        with m.Elif(self.o.ready):
-            m.d.sync += [
-                transfers.eq(transfers - 1),
-                self.o.payload.last.eq(transfers == 1),
             ]
 
         return m
@@ -197,11 +201,10 @@ class RowSplitter(wiring.Component):
     """Divides indices among kernel rows.
 
     A transfer has four indices, or what is left of its kernel row. Indices that are left of a
-    chunk are kept for the next transfer. A transfer leaves one cycle or more after the chunk that
-    completes it; chunks of four indices make one transfer per cycle, or more where kernel rows end,
-    shorter ones one per cycle as soon as enough of them have come: each cycle takes a chunk, unless
-    the indices kept suffice for the next transfer. Jobs follow one another without a gap if they
-    come in time.
+    chunk are kept for the next transfer. Each cycle takes a chunk, unless the indices kept suffice
+    for the next transfer, and makes a transfer if there are indices enough then: so chunks of four
+    indices make one transfer per cycle. A transfer leaves ``latency`` cycles after the chunk that
+    completes it, or later. Jobs follow one another as in `RowCounter`.
 
     Parameters
     ----------
@@ -223,7 +226,7 @@ class RowSplitter(wiring.Component):
         Cycles from the chunk that completes a transfer to the transfer.
     """
 
-    latency = 1
+    latency = 2
 
     def __init__(self, symbol_bits):
         self.symbol_bits = symbol_bits
@@ -236,57 +239,74 @@ class RowSplitter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.rows = rows = RowCounter()
-        wiring.connect(m, wiring.flipped(self.jobs), rows.jobs)
+        m.submodules.counter = counter = RowCounter()
+        wiring.connect(m, wiring.flipped(self.jobs), counter.jobs)
+
+        m.submodules.buffer = buffer = SkidBuffer(counter.o.payload.shape())
+        wiring.connect(m, counter.o, buffer.i)
+        rows = buffer.o
 
         width = self.symbol_bits
-        wanted = rows.o.payload.count
-        held = Signal(width * (GROUP - 1))
-        held_count = Signal(range(GROUP))
         room = Signal()
+        m.d.comb += room.eq(~self.o.valid | self.o.ready)
+
+        # What each cycle does is decided by numbers alone, one cycle ahead of the indices.
+        wanted = rows.payload.count
+        held_count = Signal(range(GROUP))
         enough = Signal()       # What is held suffices for the next transfer.
-        taken = Signal(width * GROUP)
-        taken_count = Signal(range(GROUP + 1))
+        takes = Signal()
         total = Signal(range(2 * GROUP))
-        merged = Signal(width * (2 * GROUP - 1))
-        leaving = Signal()
-
+        makes = Signal()
         m.d.comb += [
-            room.eq(rows.o.valid & (~self.o.valid | self.o.ready)),
             enough.eq(held_count >= wanted),
-            self.i.ready.eq(room & ~enough),
-            rows.o.ready.eq(leaving),
+            takes.eq(rows.valid & self.i.valid & ~enough),
+            total.eq(held_count + Mux(takes, self.i.payload.count, 0)),
+            makes.eq(rows.valid & (total >= wanted)),
+            self.i.ready.eq(room & rows.valid & ~enough),
+            rows.ready.eq(room & makes),
         ]
-        with m.If(self.i.valid & ~enough):
-            m.d.comb += [
-                taken_count.eq(self.i.payload.count),
-                taken.eq(self.i.payload.indices),
-            ]
-        m.d.comb += [
-            total.eq(held_count + taken_count),
-            leaving.eq(room & (total >= wanted)),
-        ]
-        with m.Switch(held_count):
-            for count in range(GROUP):
-                with m.Case(count):
-                    m.d.comb += merged.eq(held | taken << count * width)
 
+        indices = self.i.payload.indices.as_value()
+        early = Signal(width * GROUP)           # Those taken, in their place behind those held.
+        late = Signal(width * (GROUP - 1))      # Of those taken, what the transfer leaves.
+        late_valid = Signal()
+        made = Signal(transfer_layout(width))
+        made_valid = Signal()
         with m.If(room):
-            m.d.sync += [held.eq(merged), held_count.eq(total)]
-        with m.If(leaving):
-            m.d.sync += held_count.eq(total - wanted)
-            with m.Switch(wanted):
+            m.d.sync += [
+                held_count.eq(Mux(makes, total - wanted, total)),
+                early.eq(0),
+                late_valid.eq(takes & makes),
+                made.count.eq(wanted),
+                made.codebook.eq(rows.payload.codebook),
+                made.last.eq(rows.payload.last),
+                made_valid.eq(makes),
+            ]
+            with m.If(takes):
+                with m.Switch(held_count):
+                    for count in range(GROUP):
+                        with m.Case(count):
+                            m.d.sync += early.eq(indices << count * width)
+            with m.Switch(wanted - held_count):
                 for count in range(1, GROUP + 1):
                     with m.Case(count):
-                        m.d.sync += held.eq(merged >> count * width)
+                        m.d.sync += late.eq(indices >> count * width)
 
-        with m.If(~self.o.valid | self.o.ready):
+        held = Signal(width * (GROUP - 1))
+        with m.If(room):
             m.d.sync += [
-                self.o.valid.eq(leaving),
-                self.o.payload.indices.eq(merged),
-                self.o.payload.count.eq(wanted),
-                self.o.payload.codebook.eq(rows.o.payload.codebook),
-                self.o.payload.last.eq(rows.o.payload.last),
+                self.o.valid.eq(made_valid),
+                self.o.payload.eq(made),
+                self.o.payload.indices.eq(held | early),
             ]
+            with m.If(late_valid):
+                m.d.sync += held.eq(late)
+            with m.Elif(made_valid):
+                with m.Switch(made.count):
+                    for count in range(1, GROUP):
+                        with m.Case(count):
+                            m.d.sync += held.eq(held >> count * width)
+            with m.Else():
+                m.d.sync += held.eq(held | early)
 
         return m

@@ -9,6 +9,7 @@ from amaranth.utils import ceil_log2
 from sw.format.tables import GROUP, MAX_CODE_LENGTH
 
 from .layouts import result_layout
+from .skid import SkidBuffer
 
 
 __all__ = ["Reorder"]
@@ -108,8 +109,17 @@ class Reorder(wiring.Component):
             first = turn.begun[lane] & ~turn.begun[:lane].any()
             m.d.comb += owner[substream].eq(first & (turn.half == substream // lanes))
 
-        m.d.comb += leaving.eq((owner & Cat(queue.r_rdy for queue in queues)).any()
-                               & (~self.o.valid | self.o.ready))
+        m.submodules.output = output = SkidBuffer(self.o.payload.shape())
+        wiring.connect(m, output.o, wiring.flipped(self.o))
+        m.d.comb += [
+            output.i.valid.eq((owner & Cat(queue.r_rdy for queue in queues)).any()),
+            leaving.eq(output.i.valid & output.i.ready),
+        ]
+        with m.Switch(owner):
+            for substream, queue in enumerate(queues):
+                with m.Case(1 << substream):
+                    m.d.comb += output.i.payload.eq(queue.r_data)
+
         for substream, queue in enumerate(queues):
             m.d.comb += queue.r_en.eq(owner[substream] & leaving)
         with m.If(leaving):
@@ -117,12 +127,5 @@ class Reorder(wiring.Component):
         with m.If(Mux(leaving, ~others.any(), ~turn.begun.any())):
             m.d.comb += order.r_en.eq(1)
             m.d.sync += turn.eq(Mux(order.r_rdy, order.r_data, 0))
-
-        with m.If(~self.o.valid | self.o.ready):
-            m.d.sync += self.o.valid.eq(leaving)
-            with m.Switch(owner):
-                for substream, queue in enumerate(queues):
-                    with m.Case(1 << substream):
-                        m.d.sync += self.o.payload.eq(queue.r_data)
 
         return m
