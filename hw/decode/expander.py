@@ -32,7 +32,7 @@ class RunExpander(wiring.Component):
     runs : In(RUNS)
         Symbols that stand for runs. Must not change while a group is held.
     i : In(stream.Signature(ArrayLayout(symbol_bits, GROUP)))
-        Groups of symbols. ``ready`` follows ``o.ready`` combinationally.
+        Groups of symbols.
     o : Out(stream.Signature(chunk_layout(symbol_bits)))
         Their indices: 1 to 4 literals, or zeros, a transfer.
 
@@ -83,11 +83,22 @@ class RunExpander(wiring.Component):
                         rest.eq(group.as_value() >> lane * lane_layout.size),
                     ]
 
-        room = Signal()
+        m.submodules.output = output = SkidBuffer(chunk_layout(self.symbol_bits))
+        wiring.connect(m, output.o, wiring.flipped(self.o))
+        chunk = output.i
+        room = chunk.ready
+        m.d.comb += [
+            chunk.valid.eq(group[0].run | group[0].literal),
+            chunk.payload.count.eq(Mux(group[0].run, Mux(zeros_end, zeros, GROUP), literals)),
+        ]
+        m.d.comb += [
+            chunk.payload.indices[lane].eq(Mux(lane < literals, group[lane].symbol, 0))
+            for lane in range(GROUP)
+        ]
+
         following = Signal(lanes_layout)
         ends = ~group[0].run | zeros_end
         m.d.comb += [
-            room.eq(~self.o.valid | self.o.ready),
             self.i.ready.eq(room & ends & ~(rest[0].run | rest[0].literal)),
             following.eq(Mux(rest[0].run | rest[0].literal, rest, incoming)),
         ]
@@ -107,14 +118,6 @@ class RunExpander(wiring.Component):
                     zeros.eq(zeros - GROUP),
                     zeros_end.eq(zeros <= 2 * GROUP),
                 ]
-            m.d.sync += [
-                self.o.valid.eq(group[0].run | group[0].literal),
-                self.o.payload.count.eq(Mux(group[0].run, Mux(zeros_end, zeros, GROUP), literals)),
-            ]
-            m.d.sync += [
-                self.o.payload.indices[lane].eq(Mux(lane < literals, group[lane].symbol, 0))
-                for lane in range(GROUP)
-            ]
 
         return m
 
