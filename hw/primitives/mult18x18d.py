@@ -62,7 +62,7 @@ class MULT18X18D(wiring.Component):
         return Instance(
             "MULT18X18D",
             p_GSR="DISABLED", p_RESETMODE="SYNC", p_MULT_BYPASS="DISABLED",
-            p_SOURCEB_MODE="B_INPUT",
+            p_SOURCEB_MODE="B_SHIFT",
             **registers,
             i_CLK0=ClockSignal(), i_CE0=Const(1), i_RST0=Const(0),
             i_SIGNEDA=Const(1), i_SIGNEDB=Const(1), i_SOURCEA=Const(0), i_SOURCEB=Const(0),

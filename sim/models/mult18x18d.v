@@ -31,7 +31,7 @@ module MULT18X18D #(
         REG_INPUTB_CLK != "CLK0" || REG_INPUTB_CE != "CE0" || REG_INPUTB_RST != "RST0" ||
         REG_OUTPUT_CLK != "CLK0" || REG_OUTPUT_CE != "CE0" || REG_OUTPUT_RST != "RST0" ||
         REG_INPUTC_CLK != "NONE" || REG_PIPELINE_CLK != "NONE" || GSR != "DISABLED" ||
-        RESETMODE != "SYNC" || MULT_BYPASS != "DISABLED" || SOURCEB_MODE != "B_INPUT")
+        RESETMODE != "SYNC" || MULT_BYPASS != "DISABLED" || SOURCEB_MODE != "B_SHIFT")
         MULT18X18D_mode_without_model refused ();
 
     wire signed [17:0] a = {

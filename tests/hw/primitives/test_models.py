@@ -148,7 +148,7 @@ def test_model_catches_read_of_a_word_being_written(program):
     ("REG_INPUTA_CLK", '"NONE"'),
     ("REG_OUTPUT_CLK", '"NONE"'),
     ("REG_PIPELINE_CLK", '"CLK0"'),
-    ("SOURCEB_MODE", '"B_SHIFT"'),
+    ("SOURCEB_MODE", '"C_SHIFT"'),
     ("REGMODE", '"NOREG"'),
     ("DATA_WIDTH_W", "32'sd18"),
     ("CSDECODE_W", '"0b001"'),
