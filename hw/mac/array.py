@@ -79,9 +79,9 @@ class MacArray(wiring.Component):
         maximum = beat.dataflow == Dataflow.MAXIMUM
         valid = delay(m, self.beats.valid, self.latency - 1, reset_less=False)
         last = delay(m, beat.last, self.latency - 1)
-        # A beat finds the accumulators cleared if it is the first. (In max-pooling every beat does, as
-        # it is the columns that keep their maximum.) To clear them a cycle before, by the reset of
-        # their registers, takes no gate a bit.
+        # A first beat finds the accumulators cleared. (In max-pooling every beat does, as it is the
+        # columns that keep their maximum.) To clear them a cycle before, by the reset of their
+        # registers, takes no gate a bit.
         clear = delay(m, self.beats.valid & (beat.first | maximum), self.latency - 2,
                       reset_less=False)
 
