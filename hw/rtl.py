@@ -1,12 +1,17 @@
 """Verilog of a component: the text that is simulated and the text that is built."""
 
 import os
+import re
 
 from amaranth.back import verilog
 from amaranth.hdl import Const, Value
 
 
 __all__ = ["generate"]
+
+
+# Initial values of consecutive words of a memory.
+INITIAL_WORDS = re.compile(r"(?:^    \S+\[\d+\] = .*\n){256}(?=    \S)", re.MULTILINE)
 
 
 def generate(component, *, name, platform):
@@ -25,5 +30,8 @@ def generate(component, *, name, platform):
              if not isinstance(value, Const)}
 
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
-    return verilog.convert(component, name=name, platform=platform, ports=ports, emit_src=False,
+    text = verilog.convert(component, name=name, platform=platform, ports=ports, emit_src=False,
                            strip_internal_attrs=True)
+    # yosys reads a block in time that grows with the square of its length: a minute for a weight
+    # memory, where several blocks take seconds.
+    return INITIAL_WORDS.sub(r"\g<0>  end\n  initial begin\n", text)

@@ -59,7 +59,8 @@ def summary(report):
                   f"({throughput['predicted_cycles']:,} predicted), "
                   f"{throughput['inferences_per_s']:,.0f} a second")
     table.add_row("engine", f"{throughput['weights_per_cycle']:.2f} weights a cycle, "
-                  f"{throughput['decoder_stall_cycles']:,} stall cycles, MAC utilisation "
+                  f"{throughput['decoder_stall_cycles']:,} stall cycles "
+                  f"({throughput['predicted_stall_cycles']:,} predicted), MAC utilisation "
                   f"{percent(throughput['mac_utilisation'])}")
     table.add_row("power (estimate)", f"{power['total_mw']:.1f} mW, of which "
                   f"{power['static_mw']:.0f} mW static; "
@@ -75,10 +76,11 @@ def summary(report):
 
 def details(report):
     """Return the tables that only the report's file holds: layers and blocks."""
-    layers = Table("layer", "cycles", "predicted", "bound by", title="Layers")
-    for number, layer in enumerate(report["throughput"]["layers"]):
-        layers.add_row(str(number), f"{layer['cycles']:,}", f"{layer['predicted']:,}",
-                       layer["binds"])
+    layers = Table("layer", "cycles", "predicted", "bound by", "MAC utilisation", title="Layers")
+    for layer in report["throughput"]["layers"]:
+        utilisation = layer["mac_utilisation"]
+        layers.add_row(layer["name"], f"{layer['cycles']:,}", f"{layer['predicted']:,}",
+                       layer["binds"], "" if utilisation is None else percent(utilisation))
     by_block = report["resources"]["by_block"]
     blocks = Table("block", "lut4", "ff", "ebr", "dsp", title="Blocks", caption=by_block["method"])
     for name, used in by_block["blocks"].items():

@@ -2,8 +2,10 @@
 
 import re
 
+import pytest
 from amaranth import *
 from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from boards import find_board
@@ -41,3 +43,29 @@ def test_text_is_the_same_each_time_and_knows_no_paths():
     text = verilog()
     assert text == verilog()
     assert __file__ not in text
+
+
+class Table(wiring.Component):
+    word: Out(16)
+
+    def __init__(self, words):
+        self.words = words
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = Memory(shape=16, depth=len(self.words), init=self.words)
+        read_port = memory.read_port()
+        m.d.sync += read_port.addr.eq(read_port.addr + 1)
+        m.d.comb += self.word.eq(read_port.data)
+        return m
+
+
+@pytest.mark.parametrize("depth", [256, 257, 1024])
+def test_long_memories_are_initialised_in_short_blocks(depth):
+    words = [index * 7 % 65536 for index in range(depth)]
+    text = generate(Table(words), name="table", platform=find_board("ulx3s").platform("85F"))
+    values = re.findall(r"^    \S+\[(\d+)\] = 16'h(\w+);$", text, re.MULTILINE)
+    assert [(int(index), int(word, 16)) for index, word in values] == list(enumerate(words))
+    blocks = re.findall(r"initial begin\n(.*?)  end\n", text, re.DOTALL)
+    assert all(1 <= block.count("\n") <= 256 for block in blocks)

@@ -31,8 +31,10 @@ REPORT = {
                                        "logic_levels": 5, "routing_ns": 7.0}},
     "throughput": {
         "cycles_per_inference": 40000, "predicted_cycles": 39900, "inferences_per_s": 2000.0,
-        "weights_per_cycle": 3.5, "decoder_stall_cycles": 12, "mac_utilisation": 0.9,
-        "layers": [{"cycles": 40000, "predicted": 39900, "binds": "rows"}],
+        "weights_per_cycle": 3.5, "decoder_stall_cycles": 12,
+        "predicted_stall_cycles": 10, "mac_utilisation": 0.9,
+        "layers": [{"name": "conv1", "cycles": 40000, "predicted": 39900, "binds": "rows",
+                    "mac_utilisation": 0.9}],
         "simulated_rtl_sha256": "f" * 64},
     "power": {"static_mw": 200.0, "dynamic_mw": 5.0, "total_mw": 205.0,
               "energy_uj_per_inference": 102.5, "uncertainty": "lower bound",
