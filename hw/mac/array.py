@@ -69,7 +69,7 @@ class MacArray(wiring.Component):
 
     @property
     def latency(self):
-        return 1 + MULT18X18D.latency + exact_log2(self.target.columns) + 1
+        return 2 + MULT18X18D.latency + exact_log2(self.target.columns) + 1
 
     def elaborate(self, platform):
         m = Module()
@@ -85,18 +85,22 @@ class MacArray(wiring.Component):
         clear = delay(m, self.beats.valid & (beat.first | maximum), self.latency - 2,
                       reset_less=False)
 
-        activations = Signal.like(beat.activations, reset_less=True)
-        for kept, offered in zip(activations, beat.activations, strict=True):
+        # Kept apart from what the multipliers read, whose many loads would slow the comparison.
+        greatest = Signal.like(beat.activations, reset_less=True)
+        for kept, offered in zip(greatest, beat.activations, strict=True):
             with m.If(self.beats.valid & ~(maximum & ~beat.first & (kept > offered))):
                 m.d.sync += kept.eq(offered)
 
+        activations = delay(m, greatest, 1)
+        offered_weights = delay(m, beat.weights, 1)
+        dense, maximum = delay(m, dense, 1), delay(m, maximum, 1)
         weights = Signal.like(beat.weights, reset_less=True)
         for row in range(self.target.rows):
             products = []
             for column in range(self.target.columns):
                 diagonal = Mux(maximum, MAXIMUM_WEIGHT, POOL_WEIGHT) if row == column else 0
                 weight = weights[row][column]
-                m.d.sync += weight.eq(Mux(dense, beat.weights[row][column], diagonal))
+                m.d.sync += weight.eq(Mux(dense, offered_weights[row][column], diagonal))
 
                 multiplier = MULT18X18D()
                 m.submodules[f"row{row}_column{column}"] = multiplier
