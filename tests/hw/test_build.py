@@ -1,0 +1,88 @@
+import hashlib
+import json
+from dataclasses import replace
+
+import pytest
+
+from boards import find_board
+from hw import build
+from hw.report.document import validate
+from sw.format.target import PRESETS
+from sw.image import read_image
+
+
+def run(capsys, *options):
+    return build.main([*options]), capsys.readouterr()
+
+
+@pytest.fixture
+def no_tools(monkeypatch):
+    """Fail if anything is synthesised or simulated."""
+    def refuse(*arguments, **options):
+        pytest.fail("a tool was started")
+    for tool in ("implement", "synthesise", "simulate"):
+        monkeypatch.setattr(build, tool, refuse)
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--board", "ulx4s"], "Board must be one of ulx3s, not ulx4s"),
+    (["--device", "95F"], "Device of ULX3S must be one of 12F, 25F, 45F, 85F, not 95F"),
+    (["--rows", "5"], "Rows must be 4 to 32 and a multiple of the 2 requantisers, not 5"),
+    (["--columns", "6"], "Columns must be 4 or 8, not 6"),
+    (["--clock", "77"], "Output of the PLL must be a frequency that it can make of 25 MHz"),
+    (["--model", "nowhere.npz"], "nowhere.npz: no such model file"),
+])
+def test_bad_input_is_one_line(capsys, no_tools, tmp_path, options, message):
+    status, (_, err) = run(capsys, "-o", str(tmp_path), *options)
+    assert status == 1
+    assert err.startswith(f"hw.build: {message}")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04N.", b"PK\x03\x04 torn"])
+def test_broken_model_file_is_one_line(capsys, no_tools, tmp_path, content):
+    model = tmp_path / "broken.npz"
+    model.write_bytes(content)
+    status, (_, err) = run(capsys, "-o", str(tmp_path), "--model", str(model))
+    assert status == 1
+    assert err.startswith(f"hw.build: {model}: ")
+    assert err.count("\n") == 1
+
+
+def test_too_many_multipliers_are_refused_before_synthesis(capsys, no_tools, tmp_path):
+    status, (_, err) = run(capsys, "-o", str(tmp_path), "--device", "25F", "--rows", "8")
+    assert status == 1
+    *table, message = err.strip().splitlines()
+    assert message == "hw.build: too big for LFE5U-25F: 36 dsp of 28"
+    assert any("dsp" in line and "36" in line and "28" in line and "8" in line for line in table)
+
+
+def test_baseline_that_does_not_fit_gives_its_reason(no_tools, tmp_path):
+    site = build.Site(find_board("ulx3s"), "85F", 80_000_000)
+    target = replace(PRESETS["ulx3s", "85F"], memory_words=4096)
+    baseline = build.measure_baseline(site, "digits", target, None, directory=tmp_path)
+    assert baseline["baseline_raw"] is None
+    assert "more than the weight memory's 16384" in baseline["baseline_raw_reason"]
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.slow
+def test_main_job_on_a_small_device(capsys, tmp_path):
+    status, (out, err) = run(capsys, "-o", str(tmp_path), "--device", "25F")
+    assert status == 0, err
+    assert f"{tmp_path / 'top.bit'}: made in" in out
+
+    report = json.loads((tmp_path / "report.json").read_text())
+    validate(report)
+    assert (tmp_path / "top.bit").stat().st_size > 100_000
+    assert report["device"] == "25F"
+    assert report["image_sha256"] == sha256(tmp_path / "weights.hri")
+    assert report["rtl_sha256"] == sha256(tmp_path / "accelerator.v")
+    assert report["throughput"]["simulated_rtl_sha256"] == report["rtl_sha256"]
+    assert report["baseline_raw"]["bytes_image"] > report["compression"]["bytes_image"]
+    assert report["resources"]["dsp"]["available"] == 28
+    read_image((tmp_path / "weights.hri").read_bytes(), target=PRESETS["ulx3s", "25F"])
+    assert "digits on ulx3s 25F" in (tmp_path / "report.txt").read_text()
