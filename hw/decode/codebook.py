@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from sw.format.tables import GROUP
 
-from .layouts import CODEBOOK_WORD, transfer_layout, WEIGHTS
+from .layouts import CODEBOOK_WORD, WEIGHTS, transfer_layout
 
 
 __all__ = ["CodebookLookup"]

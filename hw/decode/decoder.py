@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from . import DECODERS
 from .codebook import CodebookLookup
 from .expander import RowSplitter
-from .layouts import CODE_WORD, CODEBOOK_WORD, JOB, WEIGHTS
+from .layouts import CODEBOOK_WORD, CODE_WORD, JOB, WEIGHTS
 
 
 __all__ = ["Decoder"]

@@ -51,27 +51,33 @@ class Gearbox(wiring.Component):
 
         bits = Signal(self.wide + self.narrow - unit)
         level = Signal(range(refill + step))
+        leaving = Signal()
+        next_bits = Signal.like(bits)
         left = Signal.like(level)
-        left_bits = Signal.like(bits)
         next_level = Signal.like(level)
 
         m.d.comb += [
-            left.eq(Mux(self.o.valid & self.o.ready, level - step, level)),
-            left_bits.eq(Mux(self.o.valid & self.o.ready, bits >> self.narrow, bits)),
+            leaving.eq(self.o.valid & self.o.ready),
+            left.eq(Mux(leaving, level - step, level)),
             self.i.ready.eq(left < step),
             next_level.eq(left),
+            next_bits.eq(bits >> self.narrow),
             self.o.payload.eq(bits),
         ]
         m.d.sync += [
-            bits.eq(left_bits),
             level.eq(next_level),
             self.o.valid.eq(next_level >= step),
         ]
+        with m.If(~leaving):
+            # A wide word comes, and lands above what may be left.
+            m.d.comb += next_bits[:self.narrow - unit].eq(bits)
+        with m.If(leaving | self.i.valid & self.i.ready):
+            m.d.sync += bits.eq(next_bits)
         with m.If(self.i.valid & self.i.ready):
             m.d.comb += next_level.eq(left + refill)
             with m.Switch(left):
                 for place in range(step):
                     with m.Case(place):
-                        m.d.sync += bits.eq(Cat(left_bits[:place * unit], self.i.payload))
+                        m.d.comb += next_bits[place * unit:].eq(self.i.payload)
 
         return m

@@ -9,7 +9,7 @@ from amaranth.utils import bits_for
 from sw.format.sections import Codec
 from sw.format.tables import MAX_CODE_LENGTH
 
-from .layouts import CODE_WORD, row_layout, RUNS, table_layout
+from .layouts import CODE_WORD, RUNS, row_layout, table_layout
 
 
 __all__ = ["TableBuilder", "TreeWalker", "level_layout"]
