@@ -9,7 +9,7 @@ from .codecs.huffman import HuffmanCodec, chunks
 from .format.schedule import Dataflow, ScheduleRecord
 from .format.tables import GROUP, PrefixTable
 from .format.target import Target
-from .format.timing import DRAIN_CYCLES, RECORD_CYCLES
+from .format.timing import RECORD_CYCLES, drain_cycles
 from .image import Image
 
 
@@ -17,13 +17,13 @@ __all__ = ["LayerCycles", "Prediction", "predict"]
 
 
 #: From the start of a run until the first group leaves an automaton, or raw symbols their word.
-DECODER_STARTS = 16
+DECODER_STARTS = 14
 
 #: Groups that an automaton decodes before one that waits is taken.
 GROUPS_AHEAD = 32
 
 #: From a tile's first order to the decoder until weights can come.
-JOB_CYCLES = 5
+JOB_CYCLES = 6
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def predict(image: Image, target: Target) -> Prediction:
             if record.dataflow is Dataflow.DENSE:
                 freed = [last_beat, freed[0]]
             cycle = last_beat + 1
-        layer_end = last_beat + DRAIN_CYCLES
+        layer_end = last_beat + drain_cycles(target)
         layers.append(LayerCycles(layer_end - max(0, layer_start - 1), waiting,
                                   binding(record, target, filling)))
     return Prediction(tuple(layers))

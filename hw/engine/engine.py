@@ -15,7 +15,7 @@ from hw.engine.sequencer import Sequencer
 from hw.memory.weights import WRITE as WEIGHT_WRITE
 from hw.memory.weights import WeightMemory
 from sw.format.status import Counter, Error, State
-from sw.format.timing import DRAIN_CYCLES
+from sw.format.timing import drain_cycles
 
 
 __all__ = ["Engine"]
@@ -64,9 +64,9 @@ class Engine(wiring.Component):
         self.target = target
         self.initial_image = bytes(image)
         self.datapath = Datapath(target)
-        if self.datapath.latency > DRAIN_CYCLES:
-            raise ValueError(f"Outputs must be written {DRAIN_CYCLES} cycles after a layer's last "
-                             f"beat, not {self.datapath.latency}")
+        if self.datapath.latency > drain_cycles(target):
+            raise ValueError(f"Outputs must be written {drain_cycles(target)} cycles after a "
+                             f"layer's last beat, not {self.datapath.latency}")
         super().__init__({
             "image": In(stream.Signature(WEIGHT_WRITE)),
             "inputs": In(stream.Signature(BYTE_WRITE)),
@@ -96,7 +96,7 @@ class Engine(wiring.Component):
         fetcher = Fetcher(memory_latency=memory.latency)
         loader = Loader(target)
         filler = Filler(target)
-        sequencer = Sequencer(target, drain=DRAIN_CYCLES)
+        sequencer = Sequencer(target, drain=drain_cycles(target))
         m.submodules.fetcher = ResetInserter(rest)(fetcher)
         m.submodules.loader = loader
         m.submodules.filler = ResetInserter(rest)(filler)
