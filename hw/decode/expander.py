@@ -257,14 +257,14 @@ class RowSplitter(wiring.Component):
         wanted = rows.payload.count
         held_count = Signal(range(GROUP))
         enough = Signal()       # What is held suffices for the next transfer.
+        missing = Signal(range(GROUP + 1))      # If not, so many more do.
         takes = Signal()
-        total = Signal(range(2 * GROUP))
         makes = Signal()
         m.d.comb += [
             enough.eq(held_count >= wanted),
+            missing.eq(wanted - held_count),
             takes.eq(rows.valid & self.i.valid & ~enough),
-            total.eq(held_count + Mux(takes, self.i.payload.count, 0)),
-            makes.eq(rows.valid & (total >= wanted)),
+            makes.eq(rows.valid & (enough | self.i.valid & (self.i.payload.count >= missing))),
             self.i.ready.eq(room & rows.valid & ~enough),
             rows.ready.eq(room & makes),
         ]
@@ -277,7 +277,8 @@ class RowSplitter(wiring.Component):
         made_valid = Signal()
         with m.If(room):
             m.d.sync += [
-                held_count.eq(Mux(makes, total - wanted, total)),
+                held_count.eq(held_count + Mux(takes, self.i.payload.count, 0)
+                              - Mux(makes, wanted, 0)),
                 early.eq(0),
                 late_valid.eq(takes & makes),
                 made.count.eq(wanted),
@@ -290,7 +291,7 @@ class RowSplitter(wiring.Component):
                     for count in range(GROUP):
                         with m.Case(count):
                             m.d.sync += early.eq(indices << count * width)
-            with m.Switch(wanted - held_count):
+            with m.Switch(missing):
                 for count in range(1, GROUP + 1):
                     with m.Case(count):
                         m.d.sync += late.eq(indices >> count * width)

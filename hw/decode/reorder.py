@@ -2,13 +2,13 @@
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from sw.format.tables import GROUP, MAX_CODE_LENGTH
 
 from .layouts import result_layout
+from .queue import Queue
 from .skid import SkidBuffer
 
 
@@ -77,22 +77,22 @@ class Reorder(wiring.Component):
 
         queues = []
         for substream in range(self.shape.substreams):
-            queue = SyncFIFO(width=GROUP * self.shape.symbol_bits, depth=self.group_depth)
+            queue = Queue(self.o.payload.shape(), self.group_depth)
             m.submodules[f"queue{substream}"] = queue
             queues.append(queue)
             result = self.i[substream % lanes]
             m.d.comb += [
-                queue.w_data.eq(result.payload.group),
-                queue.w_en.eq(result.valid & result.payload.complete
-                              & (half == substream // lanes)),
+                queue.i.payload.eq(result.payload.group),
+                queue.i.valid.eq(result.valid & result.payload.complete
+                                 & (half == substream // lanes)),
             ]
 
         turn_layout = data.StructLayout({"begun": lanes, "half": 1})
-        m.submodules.order = order = SyncFIFO(width=turn_layout.size, depth=self.order_depth)
+        m.submodules.order = order = Queue(turn_layout, self.order_depth)
         begun = Cat(lane.payload.begun for lane in self.i)
         m.d.comb += [
-            order.w_data.eq(Cat(begun, half)),
-            order.w_en.eq(self.i[0].valid & begun.any()),
+            order.i.payload.eq(Cat(begun, half)),
+            order.i.valid.eq(self.i[0].valid & begun.any()),
         ]
 
         m.d.sync += self.room.eq(Cat(queue.level < queue.depth - MARGIN
@@ -112,20 +112,20 @@ class Reorder(wiring.Component):
         m.submodules.output = output = SkidBuffer(self.o.payload.shape())
         wiring.connect(m, output.o, wiring.flipped(self.o))
         m.d.comb += [
-            output.i.valid.eq((owner & Cat(queue.r_rdy for queue in queues)).any()),
+            output.i.valid.eq((owner & Cat(queue.o.valid for queue in queues)).any()),
             leaving.eq(output.i.valid & output.i.ready),
         ]
         with m.Switch(owner):
             for substream, queue in enumerate(queues):
                 with m.Case(1 << substream):
-                    m.d.comb += output.i.payload.eq(queue.r_data)
+                    m.d.comb += output.i.payload.eq(queue.o.payload)
 
         for substream, queue in enumerate(queues):
-            m.d.comb += queue.r_en.eq(owner[substream] & leaving)
+            m.d.comb += queue.o.ready.eq(owner[substream] & leaving)
         with m.If(leaving):
             m.d.sync += turn.begun.eq(others)
         with m.If(Mux(leaving, ~others.any(), ~turn.begun.any())):
-            m.d.comb += order.r_en.eq(1)
-            m.d.sync += turn.eq(Mux(order.r_rdy, order.r_data, 0))
+            m.d.comb += order.o.ready.eq(1)
+            m.d.sync += turn.eq(Mux(order.o.valid, order.o.payload, 0))
 
         return m

@@ -39,17 +39,15 @@ class SkidBuffer(wiring.Component):
 
         kept = Signal(self.shape)
         kept_valid = Signal()
+        stalled = self.o.valid & ~self.o.ready
         m.d.comb += self.i.ready.eq(~kept_valid)
-        with m.If(~self.o.valid | self.o.ready):
+        m.d.sync += kept_valid.eq((self.i.valid | kept_valid) & stalled)
+        with m.If(self.i.ready):
+            m.d.sync += kept.eq(self.i.payload)
+        with m.If(~stalled):
             m.d.sync += [
                 self.o.valid.eq(self.i.valid | kept_valid),
                 self.o.payload.eq(Mux(kept_valid, kept, self.i.payload)),
-                kept_valid.eq(0),
-            ]
-        with m.Elif(self.i.ready):
-            m.d.sync += [
-                kept.eq(self.i.payload),
-                kept_valid.eq(self.i.valid),
             ]
 
         return m

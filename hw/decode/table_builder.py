@@ -86,6 +86,7 @@ class TreeWalker(wiring.Component):
         origin = Signal(node_layout)
         state = Signal(shape.state_bits)
         level_ends = Signal()
+        last_state = Signal()
         piece = Signal(shape.step_bits)
 
         node = Signal(node_layout)
@@ -104,6 +105,8 @@ class TreeWalker(wiring.Component):
             self.o.payload.address.eq(Cat(piece, state)),
             self.o.payload.data.eq(row),
         ]
+
+        m.d.sync += last_state.eq(state + 1 == self.states)
 
         with m.FSM():
             with m.State("Idle"):
@@ -148,7 +151,7 @@ class TreeWalker(wiring.Component):
                     m.d.sync += [state.eq(state + 1), origin.index.eq(origin.index + 1)]
                     with m.If(level_ends):
                         m.d.sync += [origin.level.eq(origin.level + 1), origin.index.eq(0)]
-                    with m.If(state + 1 == self.states):
+                    with m.If(last_state):
                         m.d.comb += self.done.eq(1)
                         m.next = "Idle"
 
