@@ -45,6 +45,12 @@ class Decoder(wiring.Component):
         Kernel rows to be delivered. No number in them is 0.
     weights : Out(stream.Signature(WEIGHTS))
         Weights, up to four of a kernel row a transfer.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from the transfer of a word to weights of a group that ends in the word's first
+        pieces, if words follow without a gap and nothing is waiting.
     """
 
     code: In(stream.Signature(CODE_WORD))
@@ -58,6 +64,8 @@ class Decoder(wiring.Component):
 
     def __init__(self, target):
         self.target = target
+        self.latency = (DECODERS[type(target.decoder)].latency + RowSplitter.latency
+                        + CodebookLookup.latency)
         super().__init__()
 
     def elaborate(self, platform):

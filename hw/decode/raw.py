@@ -146,10 +146,13 @@ class RawDecoder(wiring.Component):
     ----------
     symbol_bits, index_bits : int
         Width of symbols, and of those that are indices.
+    latency : int
+        Cycles from the transfer of a word to its first group.
     """
 
     symbol_bits = 8
     index_bits = 4
+    latency = 1
 
     code: In(stream.Signature(CODE_WORD))
     busy: Out(1)

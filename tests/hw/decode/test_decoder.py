@@ -174,6 +174,30 @@ def test_garbage_keeps_flowing(simulate, seed):
     simulate(dut, testbench)
 
 
+@pytest.mark.parametrize("table, pieces", [
+    (RawTable(4), 0),
+    (skewed_table(AutomatonShape(3, 3)), 2),    # A group of 4 bits takes two turns.
+])
+def test_latency(simulate, table, pieces):
+    shape = RawShape() if isinstance(table, RawTable) else table.shape
+    dut = Decoder(Target(decoder=shape))
+
+    async def testbench(ctx):
+        await load(ctx, dut, Content(table, 0))
+        ctx.set(dut.run, 1)
+        await send(ctx, dut.jobs, [{"kernel_rows": 1, "length": 100}])
+        for _ in range(4):
+            await ctx.tick()
+        ctx.set(dut.words.valid, 1)
+        cycles = 0
+        while not ctx.get(dut.weights.valid):
+            await ctx.tick()
+            cycles += 1
+        assert cycles == dut.latency + pieces
+
+    simulate(dut, testbench)
+
+
 def test_foreign_code_refused(simulate):
     dut = Decoder(Target(decoder=RawShape()))
     section = pack_code(skewed_table(AutomatonShape()))
