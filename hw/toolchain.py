@@ -76,7 +76,7 @@ def implement(verilog, platform, *, clock_hz, seed, directory, preferences=""):
         nextpnr_opts=f"--seed {seed} --report nextpnr.json --timing-allow-fail",
         add_preferences=preferences)
     plan.extract(directory)
-    run(["sh", f"{plan.script}.sh"], directory, log="build_top.log",
+    run(["sh", f"{plan.script}.sh"], directory, logs=("build_top.log", "top.rpt", "top.tim"),
         environment={variable: program(variable) for variable in PROGRAMS})
     check_drivers(directory / "top.rpt")
     return json.loads((directory / "nextpnr.json").read_text())
@@ -84,26 +84,35 @@ def implement(verilog, platform, *, clock_hz, seed, directory, preferences=""):
 
 def synthesise(verilog, *, directory, flatten):
     """Synthesise module ``accelerator`` alone and return its statistics, as yosys gives them."""
+    synthesis = f"synth_ecp5 {SYNTHESIS} -top {ACCELERATOR}"
+    commands = [synthesis]
+    if not flatten:
+        # abc9 of yosys 0.70 fails an assertion (count_id) on some modules that keep their names.
+        commands = [f"{synthesis} -noflatten -run :map_luts", "rename -hide */w:*",
+                    f"{synthesis} -noflatten -run map_luts:"]
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{ACCELERATOR}.v").write_text(verilog)
-    options = SYNTHESIS if flatten else f"{SYNTHESIS} -noflatten"
-    (directory / "synthesise.ys").write_text(
-        f"read_verilog {ACCELERATOR}.v\n"
-        f"synth_ecp5 {options} -top {ACCELERATOR}\n"
-        f"tee -q -o stat.json stat -json\n")
-    run([program("YOSYS"), "-q", "-l", "yosys.rpt", "synthesise.ys"], directory, log="yosys.log")
+    (directory / "synthesise.ys").write_text("\n".join([
+        f"read_verilog {ACCELERATOR}.v", *commands, "tee -q -o stat.json stat -json", ""]))
+    run([program("YOSYS"), "-q", "-l", "yosys.rpt", "synthesise.ys"], directory,
+        logs=("yosys.log", "yosys.rpt"))
     check_drivers(directory / "yosys.rpt")
     return json.loads((directory / "stat.json").read_text())
 
 
-def run(command, directory, *, log, environment=()):
-    with (directory / log).open("w") as output:
+def run(command, directory, *, logs, environment=()):
+    """Run ``command``, whose output goes to the first of ``logs``, the tools' own to the others."""
+    for log in logs:
+        (directory / log).unlink(missing_ok=True)
+    with (directory / logs[0]).open("w") as output:
         status = subprocess.run(command, cwd=directory, env=os.environ | dict(environment),
                                 stdout=output, stderr=subprocess.STDOUT, check=False).returncode
-    if status:
-        lines = (directory / log).read_text(errors="replace").splitlines()
-        errors = [line for line in lines if "ERROR" in line] or lines[-1:] or ["no message"]
-        raise ToolError(f"{errors[0].strip()} (log: {directory / log})")
+    if not status:
+        return
+    for log in map(directory.joinpath, logs):
+        if log.exists() and (error := re.search(r".*ERROR.*", log.read_text(errors="replace"))):
+            raise ToolError(f"{error[0].strip()} (log: {log})")
+    raise ToolError(f"{command[0]} ended with status {status} (log: {directory / logs[0]})")
 
 
 def check_drivers(log):

@@ -29,8 +29,8 @@ YOSYS_CELLS = {
     "dsp": {"MULT18X18D": 1},
 }
 
-BLOCK_METHOD = ("yosys synth_ecp5 -noflatten: blocks synthesised one by one, so their sum is more "
-                "than the whole, which is optimised across blocks")
+BLOCK_METHOD = ("yosys synth_ecp5 -noflatten: blocks synthesised one by one, without the "
+                "optimisation across blocks, and without the packing, that the whole has")
 
 
 def report_resources(nextpnr, by_block):

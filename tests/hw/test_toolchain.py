@@ -27,11 +27,10 @@ class Echo(wiring.Component):
         m = Module()
         m.submodules.memory = memory = Memory(shape=8, depth=1024, init=range(256))
         read_port = memory.read_port()
+        m.submodules.counter = counter = Module()
         count = Signal(32)
-        m.d.sync += [
-            self.tx.eq(self.rx),
-            count.eq(count + 1),
-        ]
+        counter.d.sync += count.eq(count + 1)
+        m.d.sync += self.tx.eq(self.rx)
         m.d.comb += [
             read_port.addr.eq(count[-10:]),
             self.leds.eq(read_port.data),
@@ -63,12 +62,14 @@ def test_bitstream_is_the_same_in_any_folder(verilog, tmp_path):
     assert str(tmp_path).encode() not in bitstreams[0]
 
 
-def test_statistics_of_a_synthesis(verilog, tmp_path):
-    stat = synthesise(verilog, directory=tmp_path / "synthesis", flatten=True)
+@pytest.mark.parametrize("flatten", [True, False])
+def test_statistics_of_a_synthesis(verilog, tmp_path, flatten):
+    stat = synthesise(verilog, directory=tmp_path / "synthesis", flatten=flatten)
     cells = count_cells(stat["design"]["num_cells_by_type"])
     assert cells["ebr"] == 1
     assert cells["ff"] == 33
-    assert list(stat["modules"]) == [f"\\{ACCELERATOR}"]
+    modules = {ACCELERATOR} if flatten else {ACCELERATOR, f"{ACCELERATOR}.counter"}
+    assert set(stat["modules"]) == {f"\\{module}" for module in modules}
 
 
 def test_failing_tool_is_one_line_with_its_log(tmp_path):
