@@ -11,7 +11,7 @@ from sw.host.client import Link
 
 
 #: How long the line is quiet before the client gives up, in bits.
-QUIET_BITS = 1000
+QUIET_BITS = 20_000
 
 
 class SimulatedLine:

@@ -2,8 +2,9 @@
 //
 //     board CYCLES_PER_BIT [SAIF]
 //
-// Time stands still while the accelerator is idle and there is nothing to send; it ends once standard
-// input has ended and the accelerator is idle. With SAIF, the toggles of the first run are counted.
+// Time stands still while the accelerator is idle and there is nothing to send; it ends once
+// standard input has ended and the accelerator is idle. With SAIF, the toggles of the first run are
+// counted.
 
 #include <poll.h>
 #include <unistd.h>
@@ -118,6 +119,7 @@ int main(int argc, char** argv) {
     Receiver receiver{cycles_per_bit};
     uint64_t cycle = 0;
     uint64_t quiet = 0;
+    uint64_t run_began = 0;
     bool was_ready = false;
     bool tracing = false;
     Input input;
@@ -128,7 +130,7 @@ int main(int argc, char** argv) {
         for (int clock = 1; clock >= 0; --clock) {
             top.clk = clock;
             top.eval();
-            if (tracing) trace.dump(context.time());
+            if (tracing) trace.dump(context.time() - run_began);
             context.timeInc(1);
         }
         ++cycle;
@@ -144,6 +146,7 @@ int main(int argc, char** argv) {
         if (saif && was_ready && busy && !tracing) {
             trace.open(saif);
             tracing = true;
+            run_began = context.time();
         }
         if (tracing && !busy) {
             trace.close();
