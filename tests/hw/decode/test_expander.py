@@ -13,7 +13,7 @@ from .reference import gaps
 
 
 FIRST_RUN = 5
-RUNS = (2, 9, 255)
+RUNS = (2, 12, 255)
 
 
 def random_groups(seed, count):
