@@ -72,7 +72,8 @@ def main(argv=None):
     parser.add_argument("--clock", type=float, default=80, metavar="MHZ", help="clock in MHz")
     parser.add_argument("--quantiser", choices=QUANTISERS, default="step",
                         help="how weights become symbols")
-    parser.add_argument("--codec", choices=CODECS, default="huffman", help="how symbols are coded")
+    parser.add_argument("--codec", choices=CODECS, default=argparse.SUPPRESS,
+                        help="how symbols are coded (default: raw for uniform, else huffman)")
     parser.add_argument("--samples", type=int, default=20, metavar="N",
                         help="held-out inputs to simulate")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -103,8 +104,9 @@ def run(arguments, console):
     clock_hz = round(arguments.clock * 1_000_000)
 
     with console.status("compressing"):
-        compression = compress(arguments.model, quantiser=arguments.quantiser,
-                               codec=arguments.codec, target=PRESETS[board.name, device])
+        compression = compress(
+            arguments.model, quantiser=arguments.quantiser,
+            codec=getattr(arguments, "codec", None), target=PRESETS[board.name, device])
     with console.status("compiling the accelerator, then simulating it"):
         accelerator = Accelerator(compression.target, compression.data, clock_hz=clock_hz,
                                   baud=BAUD)

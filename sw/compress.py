@@ -60,8 +60,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
                         help="the image (default: build/NAME.hri)")
     parser.add_argument("--quantiser", choices=QUANTISERS, default="step",
                         help="how weights become symbols (default: %(default)s)")
-    parser.add_argument("--codec", choices=CODECS, default="huffman",
-                        help="how symbols are coded (default: %(default)s)")
+    parser.add_argument("--codec", choices=CODECS,
+                        help="how symbols are coded (default: raw for uniform, else huffman)")
     parser.add_argument("--bits", type=float, metavar="BITS",
                         help="bits per weight (step) or bits of a symbol (others) "
                              f"(default: {defaults})")

@@ -20,7 +20,7 @@ from .quantize import (CodebookQuantiser, FloatArray, Grid, Quantiser, StepQuant
 from .zoo import load_data, load_network
 
 
-__all__ = ["CODECS", "DEFAULT_BITS", "DEFAULT_TARGET", "QUANTISERS", "Compression",
+__all__ = ["CODECS", "DEFAULT_BITS", "DEFAULT_CODEC", "DEFAULT_TARGET", "QUANTISERS", "Compression",
            "LayerFigures", "compare", "compress"]
 
 
@@ -28,6 +28,8 @@ __all__ = ["CODECS", "DEFAULT_BITS", "DEFAULT_TARGET", "QUANTISERS", "Compressio
 DEFAULT_BITS = {"step": 2.25, "uniform": 8, "codebook": 4}
 QUANTISERS = tuple(DEFAULT_BITS)
 CODECS = ("huffman", "raw")
+#: An automaton's alphabet is too small for 8 bits.
+DEFAULT_CODEC = {"step": "huffman", "uniform": "raw", "codebook": "huffman"}
 DEFAULT_TARGET = PRESETS["ulx3s", "85F"]
 
 
@@ -106,7 +108,7 @@ class Compression:
         }
 
 
-def compress(model: str | Path, *, quantiser: str = "step", codec: str = "huffman",
+def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = None,
              bits: float | None = None, error: float | None = None,
              target: Target = DEFAULT_TARGET) -> Compression:
     """Compress a network into a ROM image.
@@ -117,8 +119,8 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str = "huffma
         Name of a network that ships, or a model file with its data beside it.
     quantiser : {"step", "uniform", "codebook"}
         How weights become symbols.
-    codec : {"huffman", "raw"}
-        How symbols are coded. The target's decoder is made to match.
+    codec : {"huffman", "raw"}, optional
+        How symbols are coded. The target's decoder is made to match. By default ``DEFAULT_CODEC``.
     bits : float, optional
         Rate of the step quantiser, in bits per weight with the code table; bits of a symbol for the
         others. By default ``DEFAULT_BITS``.
@@ -134,6 +136,7 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str = "huffma
         can't run it (`ScheduleError`), or the automaton can't decode so many symbols.
     """
     check_choice("Quantiser", quantiser, QUANTISERS)
+    codec = DEFAULT_CODEC[quantiser] if codec is None else codec
     check_choice("Codec", codec, CODECS)
     if error is not None and quantiser != "step":
         raise ValueError(f"Only the step quantiser keeps to an error, not {quantiser}")
