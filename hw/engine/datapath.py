@@ -132,16 +132,18 @@ class Datapath(wiring.Component):
         connect(m, flipped(self.channels), outputs.channels)
         m.d.comb += outputs.layer.eq(self.layer)
 
+        # What the host writes comes straight from a block RAM, which is slow.
+        host_write = delay(m, self.host_writes.payload, 1)
         write = activations.writes.payload
         m.d.comb += [
             activations.writes.valid.eq(outputs.writes.valid),
             write.eq(outputs.writes.payload),
         ]
-        with m.If(self.host_writes.valid):
+        with m.If(delay(m, self.host_writes.valid, 1, reset_less=False)):
             m.d.comb += [
                 activations.writes.valid.eq(1),
-                write.address.eq(self.host_writes.payload.address),
-                write.data[0].eq(self.host_writes.payload.data),
+                write.address.eq(host_write.address),
+                write.data[0].eq(host_write.data),
                 write.count.eq(1),
             ]
 
