@@ -58,6 +58,8 @@ class Accelerator(wiring.Component):
         connect(m, link.inputs, engine.inputs)
         connect(m, link.output_reads, engine.output_reads)
         connect(m, engine.outputs, link.outputs)
+        connect(m, link.image_reads, engine.image_reads)
+        connect(m, engine.image_words, link.image_words)
         m.d.comb += [
             engine.load.eq(link.load),
             engine.run.eq(link.run),

@@ -49,6 +49,9 @@ class Engine(wiring.Component):
         Bytes for the activation memory; wait while it is in use.
     output_reads : In(stream.Signature(16)), outputs : Out(stream.Signature(8))
         Addresses of bytes in the activation memory, and the bytes; wait likewise.
+    image_reads : In(stream.Signature(16)), image_words : Out(stream.Signature(32))
+        Addresses of words in the weight memory, and the words; wait likewise. The last word must be
+        taken before the next request.
     load, run : In(1)
         Requests, a cycle each.
     state : Out(State), error : Out(Error)
@@ -72,6 +75,8 @@ class Engine(wiring.Component):
             "inputs": In(stream.Signature(BYTE_WRITE)),
             "output_reads": In(stream.Signature(16)),
             "outputs": Out(stream.Signature(8)),
+            "image_reads": In(stream.Signature(16)),
+            "image_words": Out(stream.Signature(32)),
             "load": In(1),
             "run": In(1),
             "state": Out(State),
@@ -132,7 +137,8 @@ class Engine(wiring.Component):
             loader.code_error.eq(decoder.code_error),
         ]
 
-        # Words go to the loader, or to the decoder: behind the coded data there come zeros.
+        # Words go to the loader, to the host, or to the decoder: behind the coded data there come
+        # zeros.
         asked = Signal()
         words_left = Signal(16)
         read_ahead = Signal(range(READ_AHEAD + 1))
@@ -142,16 +148,26 @@ class Engine(wiring.Component):
             loader.words.payload.eq(fetcher.o.payload),
             decoder.words.valid.eq(running & asked & (ended | fetcher.o.valid)),
             decoder.words.payload.eq(Mux(ended, 0, fetcher.o.payload)),
-            fetcher.o.ready.eq(Mux(loading, loader.words.ready,
-                                   asked & ~ended & decoder.words.ready)),
+            self.image_words.valid.eq(idle & fetcher.o.valid),
+            self.image_words.payload.eq(fetcher.o.payload),
         ]
         coded_word = decoder.words.valid & decoder.words.ready
         with m.If(loading):
             connect(m, loader.regions, fetcher.regions)
+            m.d.comb += fetcher.o.ready.eq(loader.words.ready)
+        with m.Elif(idle):
+            m.d.comb += [
+                fetcher.regions.valid.eq(self.image_reads.valid),
+                fetcher.regions.payload.address.eq(self.image_reads.payload),
+                fetcher.regions.payload.words.eq(1),
+                self.image_reads.ready.eq(fetcher.regions.ready),
+                fetcher.o.ready.eq(self.image_words.ready),
+            ]
         with m.Else():
             m.d.comb += [
-                fetcher.regions.valid.eq(running & ~asked & ~rest),
+                fetcher.regions.valid.eq(~asked & ~rest),
                 fetcher.regions.payload.eq(loader.coded),
+                fetcher.o.ready.eq(asked & ~ended & decoder.words.ready),
             ]
             with m.If(fetcher.regions.valid & fetcher.regions.ready):
                 m.d.sync += asked.eq(1)

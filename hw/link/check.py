@@ -4,7 +4,8 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sw.format.link import COUNTERS, MAX_COUNTERS, MAX_OUTPUT_BYTES, MAX_PAYLOAD, Request, Result
+from sw.format.link import (COUNTERS, MAX_COUNTERS, MAX_IMAGE_WORDS, MAX_OUTPUT_BYTES, MAX_PAYLOAD,
+                            Request, Result)
 from sw.format.status import State
 
 
@@ -84,6 +85,14 @@ class RequestCheck(wiring.Component):
                     number.eq(self.number),
                     most.eq(MAX_OUTPUT_BYTES),
                     limit.eq(self.target.activation_bytes),
+                ]
+            with m.Case(Request.READ_IMAGE):
+                m.d.comb += [
+                    fits.eq(self.length == 3),
+                    waits.eq(1),
+                    number.eq(self.number),
+                    most.eq(MAX_IMAGE_WORDS),
+                    limit.eq(self.target.memory_words),
                 ]
             with m.Case(Request.WRITE_IMAGE):
                 m.d.comb += [

@@ -34,8 +34,10 @@ class HostLink(wiring.Component):
     -------
     rx, tx
         The line, as those of `UartReceiver` and `UartTransmitter`.
-    image, load, run, inputs, output_reads, outputs, state, error, counter, count
+    image, image_reads, image_words, load, run, inputs, output_reads, outputs
         As those of `RequestHandler`.
+    state, error, counter, count
+        Likewise.
     """
 
     def __init__(self, target, *, clock_hz, baud):
@@ -52,6 +54,8 @@ class HostLink(wiring.Component):
             "inputs": Out(stream.Signature(data.StructLayout({"address": 16, "data": 8}))),
             "output_reads": Out(stream.Signature(16)),
             "outputs": In(stream.Signature(8)),
+            "image_reads": Out(stream.Signature(16)),
+            "image_words": In(stream.Signature(32)),
             "state": In(State),
             "error": In(Error),
             "counter": Out(8),
@@ -76,6 +80,8 @@ class HostLink(wiring.Component):
         connect(m, handler.inputs, flipped(self.inputs))
         connect(m, handler.output_reads, flipped(self.output_reads))
         connect(m, flipped(self.outputs), handler.outputs)
+        connect(m, handler.image_reads, flipped(self.image_reads))
+        connect(m, flipped(self.image_words), handler.image_words)
         m.d.comb += [
             self.load.eq(handler.load),
             self.run.eq(handler.run),

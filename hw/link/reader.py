@@ -13,7 +13,8 @@ from .cobs import BYTE
 __all__ = ["QUERY", "DataReader"]
 
 
-#: What to read: IDENTIFY, STATUS, READ_COUNTERS or READ_OUTPUT; the last two from ``first`` on.
+#: What to read: IDENTIFY, STATUS, READ_COUNTERS, READ_IMAGE or READ_OUTPUT; the last three from
+#: ``first`` on.
 QUERY = data.StructLayout({"kind": Request, "first": 16, "number": 8})
 
 
@@ -21,9 +22,9 @@ class DataReader(wiring.Component):
     """Reads what a response tells.
 
     Accepts a query when idle. The first byte of an identification, a status or a counter is offered
-    within 4 cycles, then one each cycle, with 3 cycles between counters. A byte of output takes 2
-    cycles beside what its source takes. The last byte of a query is ``last``. While the consumer
-    stalls, everything waits.
+    within 4 cycles, then one each cycle, with 3 cycles between counters. A byte of output and a
+    word of the image take 2 cycles beside what their source takes. The last byte of a query is
+    ``last``. While the consumer stalls, everything waits.
 
     Parameters
     ----------
@@ -35,13 +36,17 @@ class DataReader(wiring.Component):
     Members
     -------
     queries : In(stream.Signature(QUERY))
-        What to read; one byte or counter at least.
+        What to read; one byte, word or counter at least.
     data : Out(stream.Signature(BYTE))
         Its bytes.
     output_reads : Out(stream.Signature(16))
         Addresses of output bytes; the next one follows its predecessor's byte.
     outputs : In(stream.Signature(8))
         Their bytes, in order.
+    image_reads : Out(stream.Signature(16))
+        Addresses of words of the image; the next one follows its predecessor's word.
+    image_words : In(stream.Signature(32))
+        The words, in order.
     state : In(State)
         State of the accelerator.
     error : In(Error)
@@ -60,6 +65,8 @@ class DataReader(wiring.Component):
             "data": Out(stream.Signature(BYTE)),
             "output_reads": Out(stream.Signature(16)),
             "outputs": In(stream.Signature(8)),
+            "image_reads": Out(stream.Signature(16)),
+            "image_words": In(stream.Signature(32)),
             "state": In(State),
             "error": In(Error),
             "counter": Out(8),
@@ -69,6 +76,7 @@ class DataReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
+        kind = Signal(Request)
         address = Signal(16)
         number = Signal(8)
         word = Signal(32)
@@ -80,6 +88,7 @@ class DataReader(wiring.Component):
         m.d.comb += [
             state_byte.eq(self.state),
             self.output_reads.payload.eq(address),
+            self.image_reads.payload.eq(address),
             self.counter.eq(address),
         ]
 
@@ -100,6 +109,7 @@ class DataReader(wiring.Component):
             with m.State("Idle"):
                 m.d.comb += self.queries.ready.eq(1)
                 m.d.sync += [
+                    kind.eq(self.queries.payload.kind),
                     address.eq(self.queries.payload.first),
                     number.eq(self.queries.payload.number),
                     place.eq(0),
@@ -118,6 +128,8 @@ class DataReader(wiring.Component):
                             m.next = "Word"
                         with m.Case(Request.READ_COUNTERS):
                             m.next = "Settle"
+                        with m.Case(Request.READ_IMAGE):
+                            m.next = "Ask word"
                         with m.Default():
                             m.next = "Ask"
 
@@ -138,6 +150,18 @@ class DataReader(wiring.Component):
                         place.eq(3),
                     ]
                     m.next = "Word"
+            with m.State("Ask word"):
+                m.d.comb += self.image_reads.valid.eq(1)
+                with m.If(self.image_reads.ready):
+                    m.next = "Take word"
+            with m.State("Take word"):
+                m.d.comb += self.image_words.ready.eq(1)
+                m.d.sync += [
+                    word.eq(self.image_words.payload),
+                    place.eq(3),
+                ]
+                with m.If(self.image_words.valid):
+                    m.next = "Word"
             with m.State("Word"):
                 offer(word[:8], last=(place == 0) & final)
                 with m.If(self.data.ready):
@@ -149,6 +173,8 @@ class DataReader(wiring.Component):
                         advance()
                         m.d.sync += place.eq(0)
                         m.next = "Settle"
+                        with m.If(kind == Request.READ_IMAGE):
+                            m.next = "Ask word"
                         with m.If(final):
                             m.next = "Idle"
 

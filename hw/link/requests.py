@@ -43,7 +43,7 @@ class RequestHandler(wiring.Component):
         Strobes: load the image; run the network.
     inputs : Out(stream.Signature(StructLayout({"address": 16, "data": 8})))
         Bytes for the activation memory.
-    output_reads, outputs, counter, count
+    output_reads, outputs, image_reads, image_words, counter, count
         As those of `DataReader`.
     state : In(State)
         State of the accelerator. Within 4 cycles of a strobe it is LOADING or RUNNING.
@@ -63,6 +63,8 @@ class RequestHandler(wiring.Component):
             "inputs": Out(stream.Signature(data.StructLayout({"address": 16, "data": 8}))),
             "output_reads": Out(stream.Signature(16)),
             "outputs": In(stream.Signature(8)),
+            "image_reads": Out(stream.Signature(16)),
+            "image_words": In(stream.Signature(32)),
             "state": In(State),
             "error": In(Error),
             "counter": Out(8),
@@ -109,6 +111,8 @@ class RequestHandler(wiring.Component):
         m.submodules.reader = reader = DataReader(self.target, clock_hz=self.clock_hz)
         connect(m, reader.output_reads, flipped(self.output_reads))
         connect(m, flipped(self.outputs), reader.outputs)
+        connect(m, reader.image_reads, flipped(self.image_reads))
+        connect(m, flipped(self.image_words), reader.image_words)
         m.d.comb += [
             reader.queries.payload.kind.eq(kind),
             reader.queries.payload.first.eq(address),
@@ -119,7 +123,7 @@ class RequestHandler(wiring.Component):
             reader.count.eq(self.count),
         ]
 
-        is_read = (kind == Request.READ_OUTPUT) | (kind == Request.READ_COUNTERS)
+        is_read = kind.matches(Request.READ_OUTPUT, Request.READ_IMAGE, Request.READ_COUNTERS)
         has_data = is_read | (kind == Request.IDENTIFY) | (kind == Request.STATUS)
         with m.If(self.requests.valid & self.requests.ready):
             m.d.sync += more.eq(~self.requests.payload.last)

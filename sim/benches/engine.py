@@ -25,7 +25,7 @@ class Ports:
     def __init__(self, dut):
         self.dut = dut
         for name in ("image__valid", "inputs__valid", "output_reads__valid", "outputs__ready",
-                     "load", "run", "counter"):
+                     "image_reads__valid", "image_words__ready", "load", "run", "counter"):
             getattr(dut, name).value = 0
 
     async def send(self, stream, payloads):

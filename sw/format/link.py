@@ -58,6 +58,7 @@ class Request(IntEnum):
     WRITE_INPUT = 6
     RUN = 7
     READ_OUTPUT = 8
+    READ_IMAGE = 9
 
 
 class Result(IntEnum):
@@ -177,7 +178,7 @@ def pack_write(address: int, data: bytes) -> bytes:
 
 
 def pack_read(first: int, number: int) -> bytes:
-    """Return the payload of ``READ_OUTPUT`` (byte address) or ``READ_COUNTERS`` (index)."""
+    """Return the payload of a read, from a byte, a word or a counter on."""
     return struct.pack("<HB", first, number)
 
 

@@ -181,6 +181,10 @@ class Link:
             if progress:
                 progress(done)
 
+    def read_image(self, address: int, number: int) -> bytes:
+        """Return ``number`` words of the weight memory, from word ``address`` on."""
+        return b"".join(self._read(Request.READ_IMAGE, address, number, MAX_IMAGE_WORDS, 4))
+
     def load(self) -> None:
         """Begin to load the image that is in the weight memory; `wait` tells how it ends."""
         self._ask(Request.LOAD)

@@ -42,21 +42,27 @@ class AcceleratorModel:
     """
 
     def __init__(self, dut, *, longest=0, busy=100):
+        rng = random.Random(0)
         self.dut = dut
         self.longest = longest
         self.busy = busy
         self.image = {}
-        self.activations = bytearray(random.Random(0).randbytes(TARGET.activation_bytes))
+        self.activations = bytearray(rng.randbytes(TARGET.activation_bytes))
+        self.memory = [rng.getrandbits(32) for _ in range(TARGET.memory_words)]
         self.strobes = []
         self.ends_with = State.READY, Error.NONE
-        self.parts = [self.take_image, self.take_inputs, self.give_outputs, self.count,
-                      self.follow_strobes]
+        self.parts = [self.take_image, self.take_inputs, self.give_outputs, self.give_words,
+                      self.count, self.follow_strobes]
+
+    def words(self, first, number):
+        """Return words of the image as bytes."""
+        return b"".join(word.to_bytes(4, "little") for word in self.memory[first:first + number])
 
     async def take_image(self, ctx):
         stall = gaps(1, self.longest)
         while True:
             write = await take(ctx, self.dut.image, stall)
-            self.image[write.address] = write.data
+            self.image[write.address] = self.memory[write.address] = write.data
 
     async def take_inputs(self, ctx):
         stall = gaps(2, self.longest)
@@ -65,16 +71,22 @@ class AcceleratorModel:
             self.activations[write.address] = write.data
 
     async def give_outputs(self, ctx):
+        await self.give(ctx, self.dut.output_reads, self.dut.outputs, self.activations)
+
+    async def give_words(self, ctx):
+        await self.give(ctx, self.dut.image_reads, self.dut.image_words, self.memory)
+
+    async def give(self, ctx, reads, o, memory):
         stall = gaps(3, self.longest)
         while True:
-            address = await take(ctx, self.dut.output_reads, stall)
+            address = await take(ctx, reads, stall)
             for _ in range(next(stall)):
                 await ctx.tick()
-            ctx.set(self.dut.outputs.payload, self.activations[address])
-            ctx.set(self.dut.outputs.valid, 1)
-            while not (await ctx.tick().sample(self.dut.outputs.ready))[-1]:
+            ctx.set(o.payload, memory[address])
+            ctx.set(o.valid, 1)
+            while not (await ctx.tick().sample(o.ready))[-1]:
                 pass
-            ctx.set(self.dut.outputs.valid, 0)
+            ctx.set(o.valid, 0)
 
     async def count(self, ctx):
         before, now = 0, 0

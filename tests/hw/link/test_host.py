@@ -102,6 +102,7 @@ def test_session(line, monkeypatch):
     link.write_image(image)
     assert bytes(byte for address in range(12)
                  for byte in line.model.image[address].to_bytes(4, "little")) == image
+    assert link.read_image(5, 7) == image[4 * 5:]
     link.load()
     link.wait()
     link.write_input(3, inputs)
@@ -117,7 +118,8 @@ def test_refused_requests(line):
     line.model.busy = 1_000_000
     link.run()
     for request in (link.run, link.load, lambda: link.write_image(bytes(4)),
-                    lambda: link.write_input(0, b"a"), lambda: link.read_output(0, 1)):
+                    lambda: link.write_input(0, b"a"), lambda: link.read_output(0, 1),
+                    lambda: link.read_image(0, 1)):
         with pytest.raises(RefusedError) as info:
             request()
         assert info.value.result is Result.BUSY

@@ -24,6 +24,7 @@ def test_queries_are_answered_in_order(simulate, longest_idle, longest_stall):
         (Request.READ_OUTPUT, 100, 7, model.activations[100:107]),
         (Request.STATUS, 0, 0, pack_status(State.FAILED, Error.LENGTH)),
         (Request.READ_COUNTERS, 250, 6, counters(250, 6)),
+        (Request.READ_IMAGE, 509, 3, model.words(509, 3)),
         (Request.IDENTIFY, 0, 0, Identification.of(TARGET, CLOCK_HZ).pack()),
         (Request.READ_COUNTERS, 0, 1, counters(0, 1)),
         (Request.READ_OUTPUT, 1023, 1, model.activations[1023:]),
@@ -43,8 +44,9 @@ def test_queries_are_answered_in_order(simulate, longest_idle, longest_stall):
             assert bytes(payload.data for payload in payloads) == expected
             assert [payload.last for payload in payloads] == [0] * (len(expected) - 1) + [1]
 
-    simulate(dut, producer, consumer, background=[model.give_outputs, model.count],
-             watch=[dut.queries, dut.data, dut.output_reads])
+    simulate(dut, producer, consumer, background=[
+        model.give_outputs, model.give_words, model.count],
+             watch=[dut.queries, dut.data, dut.output_reads, dut.image_reads])
 
 
 @pytest.mark.parametrize("kind, number, cycles", [

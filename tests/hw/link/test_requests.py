@@ -5,6 +5,7 @@ import pytest
 from hw.link.requests import RequestHandler
 from sw.format.link import (
     MAX_COUNTERS,
+    MAX_IMAGE_WORDS,
     MAX_INPUT_BYTES,
     MAX_OUTPUT_BYTES,
     RESPONSE,
@@ -58,7 +59,7 @@ class Bench:
 
         self.simulate(self.dut, begin, background=self.model.parts, max_cycles=50_000, watch=[
             self.dut.requests, self.dut.responses, self.dut.image, self.dut.inputs,
-            self.dut.output_reads])
+            self.dut.output_reads, self.dut.image_reads])
 
     async def ask(self, ctx, kind, payload=b"", *, repeat=False):
         """Return result and data of the response."""
@@ -93,6 +94,8 @@ def test_every_request(simulate, longest):
         assert await bench.ask(ctx, Request.WRITE_IMAGE, pack_write(
             400, b"".join(word.to_bytes(4, "little") for word in words))) == (Result.OK, b"")
         assert model.image == {400 + index: word for index, word in enumerate(words)}
+        assert await bench.ask(ctx, Request.READ_IMAGE, pack_read(400, MAX_IMAGE_WORDS)) == (
+            Result.OK, b"".join(word.to_bytes(4, "little") for word in words))
         assert await bench.ask(ctx, Request.LOAD) == (Result.OK, b"")
         await ctx.tick().repeat(model.busy)
         assert await bench.ask(ctx, Request.RUN) == (Result.OK, b"")
@@ -103,7 +106,7 @@ def test_every_request(simulate, longest):
 
 LENGTHS = {
     Request.IDENTIFY: {0}, Request.STATUS: {0}, Request.LOAD: {0}, Request.RUN: {0},
-    Request.READ_COUNTERS: {3}, Request.READ_OUTPUT: {3},
+    Request.READ_COUNTERS: {3}, Request.READ_OUTPUT: {3}, Request.READ_IMAGE: {3},
     Request.WRITE_INPUT: set(range(3, 248)), Request.WRITE_IMAGE: set(range(6, 248, 4)),
 }
 
@@ -128,6 +131,7 @@ def test_lengths(simulate, kind):
 @pytest.mark.parametrize("kind, unit, bound, most", [
     (Request.READ_COUNTERS, 0, 256, MAX_COUNTERS),
     (Request.READ_OUTPUT, 0, TARGET.activation_bytes, MAX_OUTPUT_BYTES),
+    (Request.READ_IMAGE, 0, TARGET.memory_words, MAX_IMAGE_WORDS),
     (Request.WRITE_INPUT, 1, TARGET.activation_bytes, 100),
     (Request.WRITE_IMAGE, 4, TARGET.memory_words, 30),
 ])
@@ -158,12 +162,13 @@ def test_states(simulate, kind, state):
     match kind:
         case Request.IDENTIFY | Request.STATUS | Request.READ_COUNTERS:
             expected = Result.OK
-        case Request.LOAD | Request.WRITE_IMAGE:
+        case Request.LOAD | Request.WRITE_IMAGE | Request.READ_IMAGE:
             expected = Result.BUSY if busy else Result.OK
         case _:
             expected = (Result.BUSY if busy else
                         Result.NOT_READY if state == State.FAILED else Result.OK)
-    payload = dict.fromkeys([Request.READ_COUNTERS, Request.READ_OUTPUT], pack_read(0, 1))
+    payload = dict.fromkeys(
+        [Request.READ_COUNTERS, Request.READ_OUTPUT, Request.READ_IMAGE], pack_read(0, 1))
     payload |= {Request.WRITE_INPUT: pack_write(0, b"a"),
                 Request.WRITE_IMAGE: pack_write(0, b"word")}
 
@@ -196,7 +201,7 @@ def test_unknown_types_refused(simulate):
     bench = Bench(simulate)
 
     async def testbench(ctx):
-        for kind in (0, 9, 0x7f):
+        for kind in (0, 10, 0x7f):
             for payload in (b"", b"a", bytes(20)):
                 assert await bench.ask(ctx, kind, payload) == (Result.UNKNOWN_TYPE, b"")
 

@@ -136,6 +136,7 @@ def test_limits_of_the_document():
                    f"1 to {MAX_IMAGE_WORDS} words", f"1 to {MAX_INPUT_BYTES} bytes",
                    f"`READ_OUTPUT` | byte address `u16`, number `u8` (1 to {MAX_OUTPUT_BYTES})",
                    f"`READ_COUNTERS` | first index `u16`, number `u8` (1 to {MAX_COUNTERS})",
+                   f"`READ_IMAGE` | word address `u16`, number `u8` (1 to {MAX_IMAGE_WORDS})",
                    f"{len(Identification.of(Target(), 1).pack())} bytes, section 5",
                    f"protocol version: {PROTOCOL_VERSION}"):
         assert phrase in DOCUMENT

@@ -79,6 +79,8 @@ class Accelerator:
                 if address + len(payload[2:]) // 4 > TARGET.memory_words:
                     return bytes([Result.BAD_ADDRESS])
                 self.image[4 * address:4 * address + len(payload) - 2] = payload[2:]
+            case Request.READ_IMAGE:
+                return bytes([Result.OK]) + self.image[4 * address:4 * (address + payload[2])]
             case Request.WRITE_INPUT:
                 self.activations[address:address + len(payload) - 2] = payload[2:]
             case Request.READ_OUTPUT:

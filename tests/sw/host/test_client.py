@@ -36,6 +36,12 @@ def test_image_is_written_and_progress_told():
     assert progress[-1] == len(IMAGE)
 
 
+def test_image_is_read():
+    accelerator = Accelerator()
+    accelerator.image[:len(IMAGE)] = IMAGE
+    assert Link(accelerator).read_image(7, 100) == IMAGE[28:428]
+
+
 def test_inputs_come_back_as_outputs():
     data = random.Random(1).randbytes(1000)
     link = Link(Accelerator())
@@ -219,6 +225,7 @@ def test_every_request_is_made():
     link = Link(accelerator)
     link.identify()
     link.write_image(bytes(4))
+    link.read_image(0, 1)
     link.load()
     link.wait()
     link.write_input(0, bytes(1))
