@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-import math
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from boards import BOARDS, Board, find_board
 from sim.run import report as report_throughput
 from sim.simulation import Part, count_toggles, simulate
 from sim.verilator import SimulationError
-from sw.compression import CODECS, QUANTISERS, compress
+from sw.compression import CODECS, QUANTISERS, compress, measure_image
 from sw.format.link import BAUD
 from sw.format.target import PRESETS
 from sw.image import write_image
@@ -149,7 +148,7 @@ class Site:
         return flip_flop_toggles(saif.read_text(), verilog, top=ACCELERATOR)
 
 
-def build(site, model, target, *, quantiser, codec, seed, directory, stages):
+def build(site, model, target, *, quantiser, codec, image, seed, directory, stages):
     """Make the bitstream of an accelerator that runs ``model``, and its report.
 
     Everything is written into ``directory``: top.bit, weights.hri, report.json, report.txt and the
@@ -164,7 +163,9 @@ def build(site, model, target, *, quantiser, codec, seed, directory, stages):
     target : Target
         Sizes of the accelerator; its decoder is made to match the codec.
     quantiser, codec : str
-        How the model is compressed.
+        How the model is compressed; the codec may be None, for the quantiser's usual one.
+    image : Path or None
+        An image of the model that exists, to be taken instead.
     seed : int
         Of place-and-route.
     directory : Path
@@ -186,7 +187,10 @@ def build(site, model, target, *, quantiser, codec, seed, directory, stages):
         If a tool fails, or the simulation isn't bit-exact.
     """
     with stages.stage("compress"):
-        compression = compress(model, quantiser=quantiser, codec=codec, target=target)
+        if image is None:
+            compression = compress(model, quantiser=quantiser, codec=codec, target=target)
+        else:
+            compression = measure_image(image, model, target=target)
         write_image(directory / "weights.hri", compression.data)
         x = load_data(model).x[:SAMPLES]
     with stages.stage("elaborate"):
@@ -216,8 +220,6 @@ def build(site, model, target, *, quantiser, codec, seed, directory, stages):
         simulation, toggles, by_block, baseline = measurement.result()
 
     figures = compression.report()
-    if not math.isfinite(figures["compression"]["sqnr_db"]):
-        figures["compression"]["sqnr_db"] = None
     throughput = report_throughput(simulation, [layer.name for layer in compression.network.layers])
     report = {
         "headrace_version": version("headrace"),
@@ -286,8 +288,11 @@ def parse(argv):
                         help="of place-and-route (default: %(default)s)")
     parser.add_argument("--quantiser", choices=QUANTISERS, default="step",
                         help="how weights become symbols (default: %(default)s)")
-    parser.add_argument("--codec", choices=CODECS, default="huffman",
-                        help="how symbols are coded (default: %(default)s)")
+    parser.add_argument("--codec", choices=CODECS,
+                        help="how symbols are coded (default: raw for uniform, else huffman)")
+    parser.add_argument("--image", type=Path, metavar="FILE",
+                        help="image of the model, made by sw.compress for the same target, to take "
+                             "as it is")
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER",
                         help="where everything goes (default: build/BOARD)")
     return parser.parse_args(argv)
@@ -307,8 +312,8 @@ def main(argv=None):
         directory.mkdir(parents=True, exist_ok=True)
         with Usage() as usage, Stages(console) as stages:
             report = build(site, arguments.model, target, quantiser=arguments.quantiser,
-                           codec=arguments.codec, seed=arguments.seed, directory=directory,
-                           stages=stages)
+                           codec=arguments.codec, image=arguments.image, seed=arguments.seed,
+                           directory=directory, stages=stages)
     except (ValueError, OSError, ToolError, SimulationError) as error:
         if isinstance(error, ExcessError):
             Console(stderr=True).print(error.table)

@@ -1,7 +1,7 @@
 """From a trained network to its ROM image, with everything measured on the way."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,19 @@ import numpy as np
 
 from . import golden
 from .codecs import codeword_bits
+from .format.sections import FormatError
 from .format.target import PRESETS, Target
-from .format.tables import AutomatonShape, RawShape
-from .image import Image, build_image, read_image
+from .format.tables import AutomatonShape, PrefixTable, RawShape
+from .image import Image, build_image, load_image, read_image
 from .metrics import Distortion, Size, distortion, entropy
-from .network import Network, calibrate, integer_network
+from .network import FloatNetwork, Network, calibrate, integer_network
 from .quantize import (CodebookQuantiser, FloatArray, Grid, Quantiser, StepQuantiser,
                        UniformQuantiser, correct_biases, quantise)
-from .zoo import load_data, load_network
+from .zoo import Data, load_data, load_network
 
 
-__all__ = ["CODECS", "DEFAULT_BITS", "DEFAULT_CODEC", "DEFAULT_TARGET", "QUANTISERS", "Compression",
-           "LayerFigures", "compare", "compress"]
+__all__ = ["CODECS", "DEFAULT_BITS", "DEFAULT_CODEC", "DEFAULT_TARGET", "QUANTISERS",
+           "Compression", "LayerFigures", "compare", "compress", "measure_image"]
 
 
 #: What ``bits`` is by default. For digits, accuracy stays within a point even at 1.8 bits.
@@ -74,7 +75,7 @@ class Compression:
 
     quantiser: str
     codec: str
-    bits: float
+    bits: float | None
     error: float | None
     target: Target
     data: bytes
@@ -157,6 +158,49 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
         [(grid.integers(chosen), grid.scale) for grid, chosen in zip(grids, symbols, strict=True)])
     contents = build_image(network, grids, symbols, target)
     image = read_image(contents, name=network.name, target=target)
+    return measure(quantiser, codec, bits, error, target, contents, image, network, restored,
+                   trained, data)
+
+
+def measure_image(path: Path, model: str | Path, *, target: Target = DEFAULT_TARGET
+                  ) -> Compression:
+    """Return an image that was made before, measured as an image of ``model``.
+
+    Its quantiser is called "given".
+
+    Raises
+    ------
+    ValueError
+        If the image breaks the format (`FormatError`), is for another target, or has other layers
+        than the model.
+    """
+    trained, data = load_network(model), load_data(model)
+    try:
+        table = load_image(path).table
+        target = target.with_decoder(table.shape if isinstance(table, PrefixTable) else RawShape())
+        image = load_image(path, target=target)
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from error
+    shapes = [tuple(layer.weight_shape or ()) for layer in
+              (stored.descriptor for stored in image.network.layers)]
+    expected = [() if layer.weights is None else layer.weights.shape for layer in trained.layers]
+    if shapes != expected:
+        raise ValueError(f"{path}: image must have the layers of {model}, weights of shapes "
+                         f"{expected}, not {shapes}")
+    network = replace(image.network, name=trained.name, layers=tuple(
+        replace(stored, name=layer.name)
+        for stored, layer in zip(image.network.layers, trained.layers, strict=True)))
+    restored = [layer.weights * layer.weight_scale[:, None, None, None]
+                for layer in network.weighted if layer.weights is not None]
+    codec = "huffman" if isinstance(table, PrefixTable) else "raw"
+    return measure("given", codec, None, None, target, path.read_bytes(), image, network, restored,
+                   trained, data)
+
+
+def measure(quantiser: str, codec: str, bits: float | None, error: float | None, target: Target,
+            contents: bytes, image: Image, network: Network, restored: Sequence[FloatArray],
+            trained: FloatNetwork, data: Data) -> Compression:
+    weights = [layer.weights for layer in trained.weighted if layer.weights is not None]
     layers = tuple(
         LayerFigures(layer.name, original.size,
                      codeword_bits(chosen.ravel(), image.table) / original.size, entropy([chosen]),

@@ -7,6 +7,7 @@ import pytest
 from boards import find_board
 from hw import build
 from hw.report.document import validate
+from sw.compression import compress
 from sw.format.target import PRESETS
 from sw.image import read_image
 
@@ -47,6 +48,33 @@ def test_broken_model_file_is_one_line(capsys, no_tools, tmp_path, content):
     assert status == 1
     assert err.startswith(f"hw.build: {model}: ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("byte, message", [
+    (0, "not a ROM image"),
+    (9, "header: CRC is "),
+    (200, "section NETWORK: CRC is "),
+    (-1, "section CODED_DATA: CRC is "),
+])
+def test_corrupted_image_is_refused(capsys, no_tools, tmp_path, byte, message):
+    image = bytearray(compress("digits").data)
+    image[byte] ^= 1
+    path = tmp_path / "flipped.hri"
+    path.write_bytes(image)
+    status, (_, err) = run(capsys, "-o", str(tmp_path / "out"), "--image", str(path))
+    assert status == 1
+    assert err.startswith(f"hw.build: {path}: {message}")
+    assert err.count("\n") == 1
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_image_for_another_target_is_refused(capsys, no_tools, tmp_path):
+    path = tmp_path / "large.hri"
+    path.write_bytes(compress("digits").data)
+    status, (_, err) = run(capsys, "-o", str(tmp_path / "out"), "--image", str(path),
+                           "--device", "25F")
+    assert status == 1
+    assert f"{path}: image is for target" in err
 
 
 def test_too_many_multipliers_are_refused_before_synthesis(capsys, no_tools, tmp_path):

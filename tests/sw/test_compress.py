@@ -8,7 +8,7 @@ import pytest
 
 from sw import golden
 from sw.compress import main
-from sw.compression import CODECS, QUANTISERS, compare, compress
+from sw.compression import CODECS, QUANTISERS, compare, compress, measure_image
 from sw.format.tables import AutomatonShape, RawShape
 from sw.importers.npz import save
 from sw.zoo import load_data
@@ -152,3 +152,21 @@ def test_package_offers_what_it_shows():
                             check=True)
     assert result.stdout == "TestResults(failed=0, attempted=3)\n"
     assert not result.stderr
+
+
+def test_image_measured_again_has_the_same_figures(small, tmp_path):
+    made = compress(small)
+    (tmp_path / "a.hri").write_bytes(made.data)
+    again = measure_image(tmp_path / "a.hri", small)
+    assert again.quantiser == "given"
+    assert (again.data, again.size, again.target) == (made.data, made.size, made.target)
+    assert (again.accuracy_float, again.accuracy_int) == (made.accuracy_float, made.accuracy_int)
+    # Weight scales come back from multipliers of 31 bits.
+    assert again.distortion.mse == pytest.approx(made.distortion.mse, rel=1e-4)
+    assert [layer.name for layer in again.layers] == [layer.name for layer in made.layers]
+
+
+def test_image_of_another_network_is_refused(small, tmp_path):
+    (tmp_path / "a.hri").write_bytes(compress(small).data)
+    with pytest.raises(ValueError, match=r"a.hri: image must have the layers of digits, .*"):
+        measure_image(tmp_path / "a.hri", "digits")
