@@ -21,7 +21,8 @@ from .quantize import Grid, Symbols
 from .schedule import ScheduleError, pooling_channel, schedule
 
 
-__all__ = ["WEIGHT_SECTIONS", "Image", "build_image", "load_image", "read_image", "write_image"]
+__all__ = ["WEIGHT_SECTIONS", "Image", "build_image", "load_image", "read_image", "retarget",
+           "write_image"]
 
 
 #: Sections that exist because of the weights.
@@ -117,6 +118,10 @@ def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbo
         Section.CODEBOOK: np.array(codebooks, np.int8).tobytes(),
         Section.CODED_DATA: coded,
     }
+    return pack_sections(sections, target)
+
+
+def pack_sections(sections: dict[Section, bytes], target: Target) -> bytes:
     image = pack_header(target.hash, {name: len(data) // 4 for name, data in sections.items()})
     for data in sections.values():
         image += data + crc32(data).to_bytes(4, "little")
@@ -256,6 +261,33 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
     if target is not None:
         check_target(target, target_hash, descriptors, records)
     return Image(network, target_hash, records, table, codebooks, tuple(symbols), words)
+
+
+def retarget(image: bytes, target: Target) -> bytes:
+    """Return ``image`` with its schedule made anew for ``target``; all else stays as it is.
+
+    Raises
+    ------
+    FormatError
+        If ``image`` is none.
+    ScheduleError
+        If the target can't run the network, decode its weights, or hold the image.
+    """
+    _, words = unpack_header(image)
+    sections = unpack_sections(image, words)
+    _, descriptors = unpack_network(sections[Section.NETWORK])
+    records = unpack_schedule(sections[Section.SCHEDULE], len(descriptors))
+    table = unpack_code(sections[Section.CODE])
+    if (RawShape() if isinstance(table, RawTable) else table.shape) != target.decoder:
+        raise ScheduleError(f"image must be coded for {target.decoder}, the target's decoder")
+    codebooks = [record.codebook for record in records]
+    if max(codebooks) >= target.codebooks:
+        raise ScheduleError(f"network has {max(codebooks) + 1} codebooks, "
+                            f"{max(codebooks) + 1 - target.codebooks} more than the target's "
+                            f"{target.codebooks}")
+    remade = schedule(descriptors, target, codebooks)
+    sections[Section.SCHEDULE] = b"".join(record.pack() for record in remade)
+    return pack_sections(sections, target)
 
 
 def unpack_sections(image: bytes, words: dict[Section, int]) -> dict[Section, bytes]:

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from .codecs import codeword_bits
-from .format.tables import RawShape, RawTable
-from .format.target import PRESETS, Target
+from .format.tables import RawTable
+from .format.target import Target, find_targets
 from .image import Image, load_image
 from .metrics import entropy
 
@@ -56,11 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def find_target(target_hash: int) -> tuple[str, Target | None]:
-    found = {}
-    for (board, device), preset in PRESETS.items():
-        for target in (preset, preset.with_decoder(RawShape())):
-            if target.hash == target_hash:
-                found[f"{board}:{device}"] = target
+    found = find_targets(target_hash)
     if not found:
         return "unknown", None
     target = next(iter(found.values()))

@@ -73,8 +73,13 @@ def pack_header(target_hash: int, lengths: dict[Section, int]) -> bytes:
     return words + struct.pack("<I", crc32(words))
 
 
-def unpack_header(image: bytes) -> tuple[int, dict[Section, int]]:
+def unpack_header(image: bytes, *, whole: bool = True) -> tuple[int, dict[Section, int]]:
     """Return the target hash and each section's length in words.
+
+    Parameters
+    ----------
+    whole : bool
+        Whether ``image`` is all of it; otherwise its beginning is enough.
 
     Raises
     ------
@@ -96,7 +101,7 @@ def unpack_header(image: bytes) -> tuple[int, dict[Section, int]]:
     if total != HEADER_WORDS + sum(lengths) + SECTIONS:
         raise FormatError(f"header: sections make {HEADER_WORDS + sum(lengths) + SECTIONS} words, "
                           f"not {total}")
-    if total * 4 != len(image):
+    if whole and total * 4 != len(image):
         raise FormatError(f"image has {len(image)} bytes, its header says {total * 4}")
     return target_hash, dict(zip(Section, lengths, strict=True))
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from .tables import AutomatonShape, RawShape
 
 
-__all__ = ["PRESETS", "Target"]
+__all__ = ["PRESETS", "Target", "find_targets"]
 
 
 @dataclass(frozen=True)
@@ -91,3 +91,9 @@ PRESETS = {
     ("ulx3s", "45F"): Target(),
     ("ulx3s", "85F"): Target(),
 }
+
+
+def find_targets(target_hash: int) -> dict[str, Target]:
+    """Return the presets that have this hash, with either decoder, as ``board:device``."""
+    return {f"{board}:{device}": target for (board, device), preset in PRESETS.items()
+            for target in (preset, preset.with_decoder(RawShape())) if target.hash == target_hash}

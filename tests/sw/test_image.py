@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from sw.format.sections import (HEADER_WORDS, SECTIONS, FormatError, Section, cr
                                 pack_network, unpack_network)
 from sw.format.tables import AutomatonShape, RawShape, RawTable
 from sw.format.target import Target
-from sw.image import build_image, read_image, write_image
+from sw.image import build_image, read_image, retarget, write_image
 from sw.network import Layer, Network
 from sw.quantize import Grid
 from sw.schedule import ScheduleError
@@ -272,3 +274,19 @@ def test_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert path.read_bytes() == b"before"
     assert list(path.parent.iterdir()) == [path]
 
+
+
+def test_schedule_is_remade_for_another_target(parts):
+    other = replace(TARGET, rows=4, requantisers=1, activation_bytes=1024)
+    image = build_image(*parts, TARGET)
+    assert retarget(image, other) == build_image(*parts, other) != image
+    assert retarget(retarget(image, other), TARGET) == image
+
+
+@pytest.mark.parametrize("target, complaint", [
+    (replace(TARGET, decoder=RawShape()), "image must be coded for RawShape"),
+    (replace(TARGET, memory_words=256, layers=2), "network has 3 layers, 1 more than"),
+])
+def test_unfit_target_refused(parts, target, complaint):
+    with pytest.raises(ScheduleError, match=complaint):
+        retarget(build_image(*parts, TARGET), target)

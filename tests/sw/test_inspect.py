@@ -90,7 +90,7 @@ def test_missing_file_is_refused(tmp_path):
 
 
 def test_unknown_target_is_no_proof(path, contents, monkeypatch, capsys):
-    monkeypatch.setattr("sw.inspect.PRESETS", {})
+    monkeypatch.setattr("sw.format.target.PRESETS", {})
     main([str(path)])
     assert "unknown" in capsys.readouterr().out
     with pytest.raises(SystemExit, match=r"its target [0-9a-f]{8} isn't known"):
