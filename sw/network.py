@@ -15,7 +15,8 @@ from sw.windows import places, taps
 
 
 __all__ = ["Activation", "FloatLayer", "FloatNetwork", "Layer", "Network", "Quantisation",
-           "calibrate", "integer_network", "quantise_multiplier", "requantisation"]
+           "calibrate", "integer_network", "quantise_input", "quantise_multiplier",
+           "requantisation"]
 
 
 FloatArray = NDArray[np.float32]
@@ -282,9 +283,13 @@ class Network:
 
     def quantise_input(self, x: ArrayLike) -> Int8Array:
         """Return the user's inputs ``x`` as int8, shape (n, H, W, C)."""
-        values = np.asarray(x, np.float64).reshape(-1, *self.input_shape)
-        return Quantisation(self.input.scale, self.input.zero_point).quantise(
-            (values - self.input.mean) / self.input.divisor)
+        return quantise_input(self.input, np.reshape(x, (-1, *self.input_shape)))
+
+
+def quantise_input(source: InputDescription, x: ArrayLike) -> Int8Array:
+    """Return the user's inputs ``x`` as int8."""
+    return Quantisation(source.scale, source.zero_point).quantise(
+        (np.asarray(x, np.float64) - source.mean) / source.divisor)
 
 
 def check_arrays(name: str, descriptor: LayerDescriptor, weights: NDArray[Any] | None,

@@ -1,5 +1,6 @@
 """The host's end of the link to an accelerator."""
 
+from .accelerator import Accelerator, Description, Inferences
 from .client import (
     FailedError,
     Link,
@@ -10,7 +11,9 @@ from .client import (
     RefusedError,
     open_port,
 )
+from .ports import find_port, list_boards, offer
 
 
-__all__ = ["FailedError", "Link", "LinkError", "MalformedError", "NoResponseError",
-           "ProtocolVersionError", "RefusedError", "open_port"]
+__all__ = ["Accelerator", "Description", "FailedError", "Inferences", "Link", "LinkError",
+           "MalformedError", "NoResponseError", "ProtocolVersionError", "RefusedError", "find_port",
+           "list_boards", "offer", "open_port"]

@@ -1,5 +1,6 @@
 """Client of the host link: docs/link.md, one method a request."""
 
+import errno
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -46,8 +47,29 @@ REASONS = {
     Result.UNKNOWN_TYPE: "it doesn't know the request",
     Result.BAD_LENGTH: "the request has a wrong length",
     Result.BUSY: "it is loading an image or running",
-    Result.NOT_READY: "no image is loaded",
+    Result.NOT_READY: "no image is loaded; write one",
     Result.BAD_ADDRESS: "an address is out of range",
+}
+
+
+FAILURES = {
+    Error.NO_IMAGE: "there is no image in its memory; write one",
+    Error.VERSION: "its image is of another format version; compress the network anew",
+    Error.HEADER_CRC: "its image is damaged; write it again",
+    Error.TARGET: "its image has a schedule for another target; write it again, which remakes that",
+    Error.LENGTH: "its image has a section that the accelerator can't take",
+    Error.SECTION_CRC: "its image is damaged; write it again",
+    Error.CODE_TABLE: "its image isn't coded for the accelerator's decoder",
+    Error.CODED_DATA: "its image has too few coded data; compress the network anew",
+}
+
+PORT_TROUBLE = {
+    errno.ENOENT: "there is no such port; is the cable plugged in, or the virtual board running?",
+    errno.EACCES: "you may not use it; install docs/60-headrace.rules as the file says, or join "
+                  "its group, dialout",
+    errno.EAGAIN: "another program uses it",
+    errno.EBUSY: "another program uses it",
+    errno.EIO: "nothing is at its other end; is the virtual board running?",
 }
 
 
@@ -83,7 +105,8 @@ class FailedError(LinkError):
     """An image can't be loaded, or a run gave up; ``error`` says why."""
 
     def __init__(self, error: Error) -> None:
-        super().__init__(f"the accelerator reports error {error.value}, {error.name}")
+        reason = FAILURES.get(error, "it doesn't say why")
+        super().__init__(f"the accelerator reports error {error.value}, {error.name}: {reason}")
         self.error = error
 
 
@@ -97,8 +120,8 @@ class ByteStream(Protocol):
         """Send ``data``."""
 
 
-def open_port(port: str, baud: int = BAUD, timeout: float = 0.25) -> ByteStream:
-    """Open a serial port, by its name or as a pySerial URL, for a `Link`.
+def open_port(port: str, baud: int = BAUD, timeout: float = 1.0) -> serial.Serial:
+    """Open a serial port, by its name or as a pySerial URL, for a `Link` and nobody else.
 
     Raises
     ------
@@ -106,10 +129,10 @@ def open_port(port: str, baud: int = BAUD, timeout: float = 0.25) -> ByteStream:
         If there is no such port or it can't be used.
     """
     try:
-        stream: ByteStream = serial.serial_for_url(port, baudrate=baud, timeout=timeout)
-    except (ValueError, serial.SerialException) as error:
-        raise LinkError(f"serial port {port} can't be opened: {error}") from error
-    return stream
+        return serial.serial_for_url(port, baudrate=baud, timeout=timeout, exclusive=True)
+    except (ValueError, OSError) as error:
+        trouble = PORT_TROUBLE.get(getattr(error, "errno", None) or 0, str(error))
+        raise LinkError(f"serial port {port} can't be opened: {trouble}") from error
 
 
 class Link:
@@ -277,7 +300,8 @@ class Link:
         try:
             self.stream.write(frame)
         except OSError as error:
-            raise LinkError(f"the line can't be written: {error}") from error
+            raise LinkError(f"the line can't be written, was the board unplugged? ({error})"
+                            ) from error
 
     def _receive(self, request: Request, pending: dict[int, tuple[int, bytes]]
                  ) -> tuple[int, Result, bytes] | None:
@@ -290,7 +314,8 @@ class Link:
             try:
                 byte = self.stream.read(1)
             except OSError as error:
-                raise LinkError(f"the line can't be read: {error}") from error
+                raise LinkError(f"the line can't be read, was the board unplugged? ({error})"
+                                ) from error
             if not byte:
                 return None
             if byte != DELIMITER:
