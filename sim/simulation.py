@@ -212,7 +212,7 @@ def count_toggles(verilog: str, *, top: str, image: Image, target: Target, x: np
     SimulationError
         If it doesn't compile, or ends without an inference.
     """
-    folder = compile_board(verilog, top=top)
+    folder = compile_board(verilog, top=top, trace=True)
     saif.parent.mkdir(parents=True, exist_ok=True)
     partial = saif.with_suffix(".partial")
     partial.unlink(missing_ok=True)

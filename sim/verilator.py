@@ -51,9 +51,13 @@ def compile_for_cocotb(verilog: str, *, top: str) -> Path:
         "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"])
 
 
-def compile_board(verilog: str, *, top: str) -> Path:
-    """Return the folder of a simulation of module ``top`` on a board: the program ``board``."""
-    return compiled(verilog, top, [BOARD], ["--trace-saif", "--prefix", "Top", "-o", "board"])
+def compile_board(verilog: str, *, top: str, trace: bool = False) -> Path:
+    """Return the folder of a simulation of module ``top`` on a board: the program ``board``.
+
+    With ``trace`` it can count toggles, and is slower.
+    """
+    options = ["--trace-saif"] if trace else []
+    return compiled(verilog, top, [BOARD], [*options, "--prefix", "Top", "-o", "board"])
 
 
 def run_cocotb(folder: Path, *, top: str, bench: str, testcase: str | Sequence[str] | None = None,

@@ -3,12 +3,14 @@
 //     board CYCLES_PER_BIT [SAIF]
 //
 // Time stands still while the accelerator is idle and there is nothing to send; it ends once
-// standard input has ended and the accelerator is idle. With SAIF, the toggles of the first run are
-// counted.
+// standard input has ended and the accelerator is idle. Bytes that standard output can't take, if it
+// doesn't block, are lost as on a line that nobody listens to. With SAIF, if compiled for tracing, the
+// toggles of the first run are counted.
 
 #include <poll.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -16,7 +18,9 @@
 
 #include "Top.h"
 #include "verilated.h"
+#if VM_TRACE_SAIF
 #include "verilated_saif_c.h"
+#endif
 
 namespace {
 
@@ -76,6 +80,50 @@ class Receiver {
     int byte_ = 0;
 };
 
+#if VM_TRACE_SAIF
+// Counts the toggles of the first run after the accelerator was ready.
+class Toggles {
+  public:
+    Toggles(VerilatedContext& context, Top& top, const char* file)
+        : context_(context), file_(file) {
+        if (!file) return;
+        context.traceEverOn(true);
+        top.trace(&trace_, 99);
+    }
+    void dump() {
+        if (counting_) trace_.dump(context_.time() - began_);
+    }
+    void follow(bool ready, bool busy) {
+        was_ready_ |= ready;
+        if (file_ && was_ready_ && busy && !counting_) {
+            trace_.open(file_);
+            counting_ = true;
+            began_ = context_.time();
+        }
+        if (counting_ && !busy) {
+            trace_.close();
+            counting_ = false;
+            file_ = nullptr;
+        }
+    }
+
+  private:
+    VerilatedContext& context_;
+    const char* file_;
+    VerilatedSaifC trace_;
+    uint64_t began_ = 0;
+    bool was_ready_ = false;
+    bool counting_ = false;
+};
+#else
+class Toggles {
+  public:
+    Toggles(VerilatedContext&, Top&, const char*) {}
+    void dump() {}
+    void follow(bool, bool) {}
+};
+#endif
+
 // Standard input, byte by byte, without waiting for it.
 class Input {
   public:
@@ -107,21 +155,14 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "usage: board CYCLES_PER_BIT [SAIF], at least 4 cycles\n");
         return 2;
     }
-    const char* saif = argc > 2 ? argv[2] : nullptr;
 
     VerilatedContext context;
-    context.traceEverOn(saif != nullptr);
     Top top{&context};
-    VerilatedSaifC trace;
-    if (saif) top.trace(&trace, 99);
-
+    Toggles toggles{context, top, argc > 2 ? argv[2] : nullptr};
     Transmitter transmitter{cycles_per_bit};
     Receiver receiver{cycles_per_bit};
     uint64_t cycle = 0;
     uint64_t quiet = 0;
-    uint64_t run_began = 0;
-    bool was_ready = false;
-    bool tracing = false;
     Input input;
 
     while (!input.ended() || quiet < kQuietAfter) {
@@ -130,7 +171,7 @@ int main(int argc, char** argv) {
         for (int clock = 1; clock >= 0; --clock) {
             top.clk = clock;
             top.eval();
-            if (tracing) trace.dump(context.time() - run_began);
+            toggles.dump();
             context.timeInc(1);
         }
         ++cycle;
@@ -138,22 +179,11 @@ int main(int argc, char** argv) {
         const int byte = receiver.take(top.tx);
         if (byte >= 0) {
             const uint8_t out = static_cast<uint8_t>(byte);
-            if (write(STDOUT_FILENO, &out, 1) != 1) break;
+            if (write(STDOUT_FILENO, &out, 1) != 1 && errno != EAGAIN) break;
         }
 
         const bool busy = top.leds & kBusy;
-        was_ready |= (top.leds & kReady) != 0;
-        if (saif && was_ready && busy && !tracing) {
-            trace.open(saif);
-            tracing = true;
-            run_began = context.time();
-        }
-        if (tracing && !busy) {
-            trace.close();
-            tracing = false;
-            saif = nullptr;
-        }
-
+        toggles.follow(top.leds & kReady, busy);
         const bool active = busy || !transmitter.idle() || !receiver.idle();
         quiet = active ? 0 : quiet + 1;
         if (input.empty() && !input.ended() && cycle % kPollEvery == 0) {
