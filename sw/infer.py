@@ -107,7 +107,7 @@ def read_input(path: Path, *, channels: int = 1) -> tuple[NDArray[Any], NDArray[
             try:
                 return np.load(path, allow_pickle=False), None
             except (ValueError, EOFError) as error:
-                raise ValueError(f"{path}: not a npy file of numbers: {error}") from error
+                raise ValueError(f"{path}: not a npy file of numbers") from error
         case ".png":
             if channels not in (1, 3):
                 raise ValueError(f"{path}: a picture is for networks with 1 or 3 channels, not "

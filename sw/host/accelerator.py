@@ -10,6 +10,7 @@ from types import TracebackType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from rich import get_console
 from rich.progress import track
 
 from sw.format.layers import InputDescription, LayerDescriptor
@@ -190,7 +191,8 @@ class Accelerator:
         input_address, *_, output_address = place_activations(description.layers, target)
         outputs, cycles, seconds = [], [], []
         for values in track(inputs, "inferring", transient=True,
-                            disable=not progress or len(inputs) == 1):
+                            disable=len(inputs) == 1 or not (
+                                progress and get_console().is_terminal)):
             start = time.perf_counter()
             self.link.write_input(input_address, values.tobytes())
             self.link.run()
