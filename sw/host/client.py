@@ -65,8 +65,7 @@ FAILURES = {
 
 PORT_TROUBLE = {
     errno.ENOENT: "there is no such port; is the cable plugged in, or the virtual board running?",
-    errno.EACCES: "you may not use it; install docs/60-headrace.rules as the file says, or join "
-                  "its group, dialout",
+    errno.EACCES: "you may not use it; docs/60-headrace.rules says how to be allowed",
     errno.EAGAIN: "another program uses it",
     errno.EBUSY: "another program uses it",
     errno.EIO: "nothing is at its other end; is the virtual board running?",
