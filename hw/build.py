@@ -23,6 +23,7 @@ from sw.image import write_image
 from sw.zoo import load_data
 
 from .accelerator import Accelerator
+from .link.uart import bit_cycles
 from .primitives.pll import PllDividers
 from .report.document import summary, write
 from .report.power import estimate_power
@@ -82,19 +83,24 @@ class Site:
         The device on it.
     clock_hz : int
         Clock of the accelerator.
+    baud : int
+        Rate of its serial line.
 
     Raises
     ------
     ValueError
-        If the board isn't made with the device, or its PLL can't make the clock.
+        If the board isn't made with the device, or its PLL can't make the clock, or the clock the
+        rate.
     """
 
     board: Board
     device: str
     clock_hz: int
+    baud: int = BAUD
 
     def __post_init__(self):
         PllDividers.find(round(self.platform().default_clk_frequency), self.clock_hz)
+        bit_cycles(self.clock_hz, self.baud)
 
     def platform(self):
         """Return a fresh platform."""
@@ -114,7 +120,7 @@ class Site:
             If the device lacks hard blocks for it.
         """
         platform = self.platform()
-        accelerator = Accelerator(target, image, clock_hz=self.clock_hz, baud=BAUD)
+        accelerator = Accelerator(target, image, clock_hz=self.clock_hz, baud=self.baud)
         verilog = generate(accelerator, name=ACCELERATOR, platform=platform)
         if over := excess(hard_blocks(verilog), DEVICES[platform.device]):
             raise ExcessError(platform.device, over)
@@ -132,7 +138,7 @@ class Site:
         part = Part(compression.data, compression.network.quantise_input(x), resident=True)
         simulation, = simulate(
             [part], target=compression.target, verilog=verilog, top=ACCELERATOR,
-            bench="sim.benches.accelerator", clock_hz=self.clock_hz, baud=BAUD,
+            bench="sim.benches.accelerator", clock_hz=self.clock_hz, baud=self.baud,
             directory=directory)
         if simulation.exact != simulation.n:
             raise SimulationError(f"only {simulation.exact} of {simulation.n} inferences are "
@@ -143,8 +149,8 @@ class Site:
         """Return how often flip-flops toggle while the network runs once, on input ``x``."""
         saif = directory / "inference.saif"
         count_toggles(verilog, top=ACCELERATOR, image=compression.image, target=compression.target,
-                      x=compression.network.quantise_input(x), clock_hz=self.clock_hz, baud=BAUD,
-                      saif=saif)
+                      x=compression.network.quantise_input(x), clock_hz=self.clock_hz,
+                      baud=self.baud, saif=saif)
         return flip_flop_toggles(saif.read_text(), verilog, top=ACCELERATOR)
 
 
@@ -280,6 +286,8 @@ def parse(argv):
     parser.add_argument("--device", help="device on the board (default: the board's usual one)")
     parser.add_argument("--clock", type=float, default=80, metavar="MHZ",
                         help="clock in MHz (default: %(default)g)")
+    parser.add_argument("--baud", type=int, default=BAUD, metavar="RATE",
+                        help="bits a second of the serial line (default: %(default)s)")
     parser.add_argument("--rows", type=int, metavar="R",
                         help="rows of the MAC array (default: what suits the device)")
     parser.add_argument("--columns", type=int, metavar="C",
@@ -304,7 +312,7 @@ def main(argv=None):
     try:
         board = find_board(arguments.board)
         site = Site(board, arguments.device or board.default_device,
-                    round(arguments.clock * 1_000_000))
+                    round(arguments.clock * 1_000_000), arguments.baud)
         sizes = {name: getattr(arguments, name) for name in ("rows", "columns")
                  if getattr(arguments, name) is not None}
         target = replace(PRESETS[board.name, site.device], **sizes)

@@ -50,7 +50,8 @@ def explain(complaint):
         return f"{library[1]} is missing: apt install libusb-1.0-0 libftdi1-2"
     last = (complaint.strip().splitlines() or ["no message"])[-1]
     if re.search(r"device not found|no device|unable to open", complaint, re.IGNORECASE):
-        return f"no board found; is its cable plugged in, and may you use it? ({last})"
+        return ("no board found; is its cable plugged in, and are you allowed to use it, as "
+                f"docs/60-headrace.rules makes you? ({last})")
     return f"openFPGALoader failed: {last}"
 
 

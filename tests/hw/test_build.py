@@ -30,6 +30,8 @@ def no_tools(monkeypatch):
     (["--device", "95F"], "Device of ULX3S must be one of 12F, 25F, 45F, 85F, not 95F"),
     (["--rows", "5"], "Rows must be 4 to 32 and a multiple of the 2 requantisers, not 5"),
     (["--columns", "6"], "Columns must be 4 or 8, not 6"),
+    (["--baud", "0"], "Baud rate must be positive, not 0"),
+    (["--baud", "6000000"], "Clock must be a multiple of the 6000000 baud within 2 %"),
     (["--clock", "77"], "Output of the PLL must be a frequency that it can make of 25 MHz"),
     (["--model", "nowhere.npz"], "nowhere.npz: no such model file"),
 ])
