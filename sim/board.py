@@ -14,9 +14,8 @@ from pathlib import Path
 from rich.console import Console
 
 from boards import BOARDS, find_board
-from hw.accelerator import Accelerator
+from hw.build import Site
 from hw.link.uart import bit_cycles
-from hw.rtl import generate
 from hw.top import ACCELERATOR
 from sim.verilator import BUILD, SimulationError, compile_board
 from sw.compression import CODECS, QUANTISERS, compress
@@ -76,12 +75,10 @@ class Build:
 
         board = find_board(self.board)
         device = self.device or board.default_device
-        platform = board.platform(device)
+        site = Site(board, device, self.clock_hz, self.baud)
         compression = compress(self.model, quantiser=self.quantiser, codec=self.codec,
                                target=PRESETS[board.name, device])
-        accelerator = Accelerator(compression.target, compression.data, clock_hz=self.clock_hz,
-                                  baud=self.baud)
-        folder = compile_board(generate(accelerator, name=ACCELERATOR, platform=platform),
+        folder = compile_board(site.elaborate(compression.target, compression.data),
                                top=ACCELERATOR)
         known.unlink(missing_ok=True)
         known.symlink_to(folder)

@@ -1,5 +1,6 @@
 """Client of the host link: docs/link.md, one method a request."""
 
+import contextlib
 import errno
 import struct
 import time
@@ -38,7 +39,7 @@ __all__ = ["ByteStream", "FailedError", "Link", "LinkError", "MalformedError", "
 
 #: Requests that may wait for their responses while an image is written. A response to a write is
 #: shorter than the next write, so the accelerator keeps up however many there are.
-WINDOW = 16
+WINDOW = 32
 
 #: Bytes without a response among them that mean that none will come.
 NOISE = 16 * (MAX_BODY + 2)
@@ -128,10 +129,14 @@ def open_port(port: str, baud: int = BAUD, timeout: float = 1.0) -> serial.Seria
         If there is no such port or it can't be used.
     """
     try:
-        return serial.serial_for_url(port, baudrate=baud, timeout=timeout, exclusive=True)
+        stream = serial.serial_for_url(port, baudrate=baud, timeout=timeout, exclusive=True)
     except (ValueError, OSError) as error:
         trouble = PORT_TROUBLE.get(getattr(error, "errno", None) or 0, str(error))
         raise LinkError(f"serial port {port} can't be opened: {trouble}") from error
+    # Some USB chips keep a short response for 16 ms otherwise; most other ports can't be told.
+    with contextlib.suppress(AttributeError, ValueError):
+        stream.set_low_latency_mode(True)
+    return stream
 
 
 class Link:
