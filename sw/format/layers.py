@@ -82,13 +82,15 @@ class LayerDescriptor:
             if not 0 <= pad < kernel:
                 raise ValueError(f"{name}: padding must be 0 to {kernel - 1}, not {pad}")
             if (out - 1) * stride - pad >= size:
-                raise ValueError(f"{name}: output {label} {out} reaches beyond the input's {size}")
-            if (out - 1) * stride - pad + kernel - size >= kernel:
-                raise ValueError(f"{name}: output {label} {out} lies wholly in padding")
+                raise ValueError(f"{name}: the last of {out} outputs lies wholly in padding: "
+                                 f"{label} must be at most {(size + pad - 1) // stride + 1}")
         if self.operation is Operation.FULLY_CONNECTED:
             if self.input_shape[:2] != (1, 1) or self.output_shape[:2] != (1, 1):
                 raise ValueError(f"{name}: shapes must be 1 x 1 x n, not {self.input_shape} and "
                                  f"{self.output_shape}")
+            if (self.kernel, self.stride, self.padding) != ((1, 1), (1, 1), (0, 0)):
+                raise ValueError(f"{name}: kernel and stride must be 1 x 1 and padding 0, not "
+                                 f"{self.kernel}, {self.stride} and {self.padding}")
         if not self.operation.has_weights and self.input_shape[2] != self.output_shape[2]:
             raise ValueError(f"{name}: pooling keeps the {self.input_shape[2]} channels, "
                              f"not {self.output_shape[2]}")
