@@ -33,7 +33,7 @@ def main(argv=None):
     parser.add_argument("--digit", type=int, default=0, metavar="N", choices=range(len(data.x)),
                         help=f"which, 0 to {len(data.x) - 1} (default: %(default)s)")
     number = parser.parse_args(argv).digit
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     try:
         with console.status("compiling the accelerator, once: half a minute"):
             virtual = VirtualBoard(Build())

@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_port_options(parser)
     parser.add_argument("--json", action="store_true", help="print as JSON")
     arguments = parser.parse_args(argv)
-    console = Console(stderr=arguments.json, highlight=False)
+    console = Console(stderr=arguments.json, highlight=False, soft_wrap=True)
     try:
         if not arguments.input.is_file():
             raise ValueError(f"{arguments.input}: there is no such file")
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def write(accelerator: Accelerator, path: Path, console: Console) -> None:
     image = path.read_bytes()
-    with Progress(console=console, transient=True) as progress:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("writing the image", total=len(image))
         written = accelerator.write_image(
             image, progress=lambda done: progress.update(task, completed=done))

@@ -54,6 +54,7 @@ REASONS = {
 
 
 FAILURES = {
+    Error.NONE: "it doesn't say why",
     Error.NO_IMAGE: "there is no image in its memory; write one",
     Error.VERSION: "its image is of another format version; compress the network anew",
     Error.HEADER_CRC: "its image is damaged; write it again",
@@ -105,8 +106,8 @@ class FailedError(LinkError):
     """An image can't be loaded, or a run gave up; ``error`` says why."""
 
     def __init__(self, error: Error) -> None:
-        reason = FAILURES.get(error, "it doesn't say why")
-        super().__init__(f"the accelerator reports error {error.value}, {error.name}: {reason}")
+        super().__init__(f"the accelerator reports error {error.value}, {error.name}: "
+                         f"{FAILURES[error]}")
         self.error = error
 
 
@@ -130,7 +131,7 @@ def open_port(port: str, baud: int = BAUD, timeout: float = 1.0) -> serial.Seria
     """
     try:
         stream = serial.serial_for_url(port, baudrate=baud, timeout=timeout, exclusive=True)
-    except (ValueError, OSError) as error:
+    except (ValueError, OverflowError, OSError) as error:
         trouble = PORT_TROUBLE.get(getattr(error, "errno", None) or 0, str(error))
         raise LinkError(f"serial port {port} can't be opened: {trouble}") from error
     # Some USB chips keep a short response for 16 ms otherwise; most other ports can't be told.
