@@ -4,11 +4,11 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.engine.filler import tile_write
 from hw.engine.sequencer import BEAT
 from hw.mac.array import MacArray
 from hw.mac.outputs import CHANNEL_WRITE, POSITION, OutputStage
-from hw.mac.tiles import TileStore
+from hw.mac.requantise import LAYER
+from hw.mac.tiles import TileStore, write_layout
 from hw.memory.activations import ActivationMemory
 from hw.pipeline import delay
 from sw.format.schedule import Dataflow
@@ -19,11 +19,6 @@ __all__ = ["BYTE_WRITE", "Datapath"]
 
 #: A byte for the activation memory.
 BYTE_WRITE = data.StructLayout({"address": 16, "data": 8})
-
-#: Range and zero point of a layer's outputs.
-LAYER = data.StructLayout({
-    "zero_point": signed(8), "minimum": signed(8), "maximum": signed(8),
-})
 
 
 class Datapath(wiring.Component):
@@ -44,7 +39,7 @@ class Datapath(wiring.Component):
         What to do each cycle.
     layer : In(LAYER)
         Range and zero point of the outputs; stable until they are written.
-    tile_writes : In(stream.Signature(tile_write(target.rows), always_ready=True))
+    tile_writes : In(stream.Signature(write_layout(target), always_ready=True))
         Weights for the tile store.
     channels : In(stream.Signature(CHANNEL_WRITE, always_ready=True))
         Fields of channel records.
@@ -67,7 +62,7 @@ class Datapath(wiring.Component):
         super().__init__({
             "beats": In(stream.Signature(BEAT, always_ready=True)),
             "layer": In(LAYER),
-            "tile_writes": In(stream.Signature(tile_write(target.rows), always_ready=True)),
+            "tile_writes": In(stream.Signature(write_layout(target), always_ready=True)),
             "channels": In(stream.Signature(CHANNEL_WRITE, always_ready=True)),
             "host_writes": In(stream.Signature(BYTE_WRITE, always_ready=True)),
             "host_reads": In(stream.Signature(16)),
