@@ -5,11 +5,11 @@ import sys
 
 from rich.console import Console
 
-from sim.board import Build, VirtualBoard
 from sim.verilator import SimulationError
+from sim.virtual import Build, VirtualBoard
 from sw.host.accelerator import Accelerator
 from sw.host.client import LinkError
-from sw.infer import show
+from sw.host.scores import show
 from sw.zoo import load_data
 
 
@@ -42,7 +42,7 @@ def main(argv=None):
             console.print(draw(data.x[number]))
             show(console, accelerator.infer(data.x[number]))
     except (ValueError, OSError, LinkError, SimulationError) as error:
-        print(f"sim.demo: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -45,7 +45,7 @@ WINDOW = 32
 NOISE = 16 * (MAX_BODY + 2)
 
 REASONS = {
-    Result.UNKNOWN_TYPE: "it doesn't know the request",
+    Result.UNKNOWN_TYPE: "it doesn't know the request; it is older than this Headrace",
     Result.BAD_LENGTH: "the request has a wrong length",
     Result.BUSY: "it is loading an image or running",
     Result.NOT_READY: "no image is loaded; write one",
@@ -63,6 +63,7 @@ FAILURES = {
     Error.SECTION_CRC: "its image is damaged; write it again",
     Error.CODE_TABLE: "its image isn't coded for the accelerator's decoder",
     Error.CODED_DATA: "its image has too few coded data; compress the network anew",
+    Error.SCHEDULE: "its image has a schedule that makes no sense; compress the network anew",
 }
 
 PORT_TROUBLE = {
@@ -166,7 +167,8 @@ class Link:
         if data[:1] != bytes([PROTOCOL_VERSION]):
             spoken = str(data[0]) if data else "none"
             raise ProtocolVersionError(f"the accelerator speaks version {spoken} of the link "
-                                       f"protocol, this Headrace version {PROTOCOL_VERSION}")
+                                       f"protocol, this Headrace version {PROTOCOL_VERSION}: "
+                                       "program the board with a bitstream of the same Headrace")
         try:
             return Identification.unpack(data)
         except FrameError as error:
@@ -214,7 +216,10 @@ class Link:
         return b"".join(self._read(Request.READ_IMAGE, address, number, MAX_IMAGE_WORDS, 4))
 
     def load(self) -> None:
-        """Begin to load the image that is in the weight memory; `wait` tells how it ends."""
+        """Begin to load the image that is in the weight memory; `wait` tells how it ends.
+
+        A run that is going on ends.
+        """
         self._ask(Request.LOAD)
 
     def write_input(self, address: int, data: bytes) -> None:

@@ -12,7 +12,7 @@ import pytest
 import serial
 
 from sim import demo
-from sim.board import Build, VirtualBoard
+from sim.virtual import Build, VirtualBoard
 from sw import golden, infer, zoo
 from sw.compression import compress
 from sw.format.sections import FormatError

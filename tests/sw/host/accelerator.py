@@ -97,7 +97,8 @@ class Accelerator:
                 return bytes([Result.OK]) + self.activations[address:address + payload[2]]
             case Request.LOAD | Request.RUN:
                 self.started = kind, sequence
-                if not repeated and self.state in (State.LOADING, State.RUNNING):
+                busy = (State.LOADING,) if kind == Request.LOAD else (State.LOADING, State.RUNNING)
+                if not repeated and self.state in busy:
                     return bytes([Result.BUSY])
                 if not repeated:
                     self.runs += kind == Request.RUN

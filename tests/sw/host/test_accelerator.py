@@ -113,7 +113,7 @@ def test_image_from_a_file(accelerator, board, digits, tmp_path):
         accelerator.write_image(tmp_path / "nothing.hri")
 
 
-@pytest.mark.parametrize("target", [replace(Target(), rows=16), replace(Target(), channels=256)])
+@pytest.mark.parametrize("target", [replace(Target(), layers=16), replace(Target(), channels=256)])
 def test_unknown_target_refused(board, digits, target):
     board.identification = Identification.of(target, 80_000_000).pack()
     before = bytes(board.image)
@@ -128,6 +128,15 @@ def test_image_is_written_after_a_failure(accelerator, board, digits):
     board.state, board.error = State.FAILED, Error.NO_IMAGE
     with pytest.raises(FailedError, match="NO_IMAGE: there is no image in its memory; write one"):
         accelerator(np.zeros((8, 8)))
+    accelerator.write_image(digits.data)
+    assert accelerator(np.zeros((8, 8))).shape == (1, 10)
+
+
+def test_image_ends_a_run(accelerator, board, digits):
+    board.ends_with = State.RUNNING, Error.NONE
+    accelerator.link.run()
+    board.ends_with = State.READY, Error.NONE
+    board.polls = 2
     accelerator.write_image(digits.data)
     assert accelerator(np.zeros((8, 8))).shape == (1, 10)
 
