@@ -10,6 +10,7 @@ from sw import golden
 from sw.compress import main
 from sw.compression import CODECS, QUANTISERS, compare, compress, measure_image
 from sw.format.tables import AutomatonShape, RawShape
+from sw.format.target import Target
 from sw.importers.npz import save
 from sw.zoo import load_data
 from tests.sw.networks import small_network
@@ -101,6 +102,12 @@ def test_command_writes_an_image(small, tmp_path, capsys):
     assert "n = 40" in printed.splitlines()[-1]
 
 
+def test_command_writes_an_image_for_other_sizes(small, tmp_path):
+    path = tmp_path / "a.hri"
+    main([str(small), "-o", str(path), "--rows", "16", "--columns", "8"])
+    assert path.read_bytes() == compress(small, target=Target(rows=16, columns=8)).data
+
+
 def test_command_prints_json(small, tmp_path, capsys):
     main([str(small), "-o", str(tmp_path / "a.hri"), "--json"])
     report = json.loads(capsys.readouterr().out)
@@ -116,11 +123,12 @@ def test_command_prints_json(small, tmp_path, capsys):
      "An automaton of 32 symbols can't decode 255: quantise to fewer bits or use the raw codec"),
     (["digits", "--bits", "0.001"], "no steps reach 0.001"),
     (["digits", "--quantiser", "codebook", "--bits", "6"], "must have 2, 3, 4 or 5 bits, not 6"),
+    (["digits", "--columns", "6"], "Columns must be 4 or 8, not 6"),
     (["digits", "--target", "ulx3s:99F"], "Target must be one of ulx3s:12F, .*, not ulx3s:99F"),
 ])
 def test_bad_input_ends_in_one_line(tmp_path, options, complaint):
     path = tmp_path / "a.hri"
-    with pytest.raises(SystemExit, match=complaint) as refusal:
+    with pytest.raises(SystemExit, match=f"^error: .*{complaint}") as refusal:
         main([*options, "-o", str(path)])
     assert len(str(refusal.value).splitlines()) == 1
     assert not path.exists()

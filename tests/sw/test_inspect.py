@@ -54,7 +54,7 @@ def test_flipped_bit_is_refused(path, place):
     path.write_bytes(damaged)
     with pytest.raises(SystemExit) as refusal:
         main([str(path), "--verify"])
-    assert str(refusal.value).startswith(f"python -m sw.inspect: {path}: ")
+    assert str(refusal.value).startswith(f"error: {path}: ")
     assert len(str(refusal.value).splitlines()) == 1
 
 
