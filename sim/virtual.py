@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from boards import find_board
-from hw.build import Site
 from hw.link.uart import bit_cycles
+from hw.site import Site
 from hw.top import ACCELERATOR
 from sim.verilator import BUILD, SimulationError, compile_board
 from sw.compression import compress
