@@ -9,7 +9,7 @@ from hw.mac.array import MacArray
 from hw.mac.outputs import CHANNEL_WRITE, POSITION, OutputStage
 from hw.mac.requantise import LAYER
 from hw.mac.tiles import TileStore, write_layout
-from hw.memory.activations import ActivationMemory
+from hw.memory.activations import READ, ActivationMemory
 from hw.pipeline import delay
 from sw.format.schedule import Dataflow
 
@@ -90,16 +90,27 @@ class Datapath(wiring.Component):
         reading = Signal()
         host_read = self.host_reads.valid & self.host_reads.ready
         activation_delay = self.memory_latency - activations.latency
-        read = activations.reads.payload
-        beat_read = Cat(beat.address, beat.offset, beat.row_bytes, beat.inside, beat.fill)
-        # The byte at the address, as the only one of its row.
-        byte_read = Cat(self.host_reads.payload, C(0, 17), C(1, 16), C(1, 1), C(0, 8))
+        read = Signal(READ)
+        m.d.comb += [
+            read.address.eq(beat.place.address),
+            read.offset.eq(beat.place.offset),
+            read.row_bytes.eq(beat.row_bytes),
+            read.inside.eq(beat.place.inside),
+            read.fill.eq(beat.fill),
+        ]
+        with m.If(host_read):
+            # The byte at the address, as the only one of its row.
+            m.d.comb += [
+                read.address.eq(self.host_reads.payload),
+                read.offset.eq(0),
+                read.row_bytes.eq(1),
+                read.inside.eq(1),
+            ]
         m.d.comb += [
             self.host_reads.ready.eq(~reading & ~self.host_bytes.valid),
             activations.reads.valid.eq(
                 delay(m, self.beats.valid | host_read, activation_delay, reset_less=False)),
-            Cat(read.address, read.offset, read.row_bytes, read.inside, read.fill).eq(
-                delay(m, Mux(host_read, byte_read, beat_read), activation_delay)),
+            activations.reads.payload.eq(delay(m, read, activation_delay)),
         ]
         with m.If(host_read):
             m.d.sync += reading.eq(1)
@@ -112,7 +123,7 @@ class Datapath(wiring.Component):
         with m.If(self.host_bytes.valid & self.host_bytes.ready):
             m.d.sync += self.host_bytes.valid.eq(0)
 
-        control = Cat(beat.dataflow, beat.first, beat.last, beat.position)
+        control = Cat(beat.dataflow, beat.place.first, beat.place.last, beat.position)
         array_beat = array.beats.payload
         m.d.comb += [
             array.beats.valid.eq(
