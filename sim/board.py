@@ -6,11 +6,9 @@ import sys
 
 from rich.console import Console
 
-from boards import BOARDS, find_board
+from hw.options import add_accelerator_options, read_site, read_target
 from sim.verilator import SimulationError
 from sim.virtual import Build, VirtualBoard
-from sw.compression import CODECS, QUANTISERS
-from sw.format.link import BAUD
 from sw.host.ports import offer
 
 
@@ -23,30 +21,21 @@ def interrupt(*_):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(
-        prog="python -m sim.board", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        prog="python -m sim.board",
         description="Simulate a board and offer its serial port as a pseudo-terminal.")
-    parser.add_argument("--board", default="ulx3s", help=f"one of {', '.join(BOARDS)}")
-    parser.add_argument("--device", default=argparse.SUPPRESS,
-                        help="device on the board (default: the board's usual one)")
-    parser.add_argument("--model", default="digits", metavar="NAME|FILE",
-                        help="network that ships, or a model file")
-    parser.add_argument("--clock", type=float, default=80, metavar="MHZ", help="clock in MHz")
-    parser.add_argument("--baud", type=int, default=BAUD, metavar="RATE",
-                        help="bits a second of the serial line")
-    parser.add_argument("--quantiser", choices=QUANTISERS, default="step",
-                        help="how weights become symbols")
-    parser.add_argument("--codec", choices=CODECS, default=argparse.SUPPRESS,
-                        help="how symbols are coded (default: raw for uniform, else huffman)")
-    arguments = vars(parser.parse_args(argv))
-    build = Build(clock_hz=round(arguments.pop("clock") * 1_000_000), **arguments)
+    add_accelerator_options(parser)
+    arguments = parser.parse_args(argv)
     console = Console(highlight=False, soft_wrap=True)
-    signal.signal(signal.SIGTERM, interrupt)
     try:
+        site = read_site(arguments)
+        build = Build(site, read_target(arguments, site), arguments.model, arguments.quantiser,
+                      arguments.codec)
         with console.status("compiling the accelerator"):
             virtual = VirtualBoard(build)
-        with virtual, offer(virtual.port, build.board):
-            console.print(f"{find_board(build.board).title} with {build.model}: {virtual.port}, "
-                          f"{build.baud} baud; Ctrl-C ends it")
+        signal.signal(signal.SIGTERM, interrupt)
+        with virtual, offer(virtual.port, site.board.name):
+            console.print(f"{site.board.title} with {build.model}: {virtual.port}, {site.baud} "
+                          f"baud; Ctrl-C ends it")
             virtual.wait()
     except KeyboardInterrupt:
         console.print("ended")

@@ -5,8 +5,11 @@ import sys
 
 from rich.console import Console
 
+from boards.ulx3s import ULX3S
+from hw.site import Site
 from sim.verilator import SimulationError
 from sim.virtual import Build, VirtualBoard
+from sw.format.target import PRESETS
 from sw.host.accelerator import Accelerator
 from sw.host.client import LinkError
 from sw.host.scores import show
@@ -15,6 +18,9 @@ from sw.zoo import load_data
 
 __all__ = ["draw", "main"]
 
+
+DIGITS = Build(Site(ULX3S, ULX3S.default_device, 80_000_000),
+               PRESETS[ULX3S.name, ULX3S.default_device])
 
 SHADES = " ░▒▓█"
 
@@ -36,7 +42,7 @@ def main(argv=None):
     console = Console(highlight=False, soft_wrap=True)
     try:
         with console.status("compiling the accelerator, once: half a minute"):
-            virtual = VirtualBoard(Build())
+            virtual = VirtualBoard(DIGITS)
         with virtual, Accelerator(virtual.port) as accelerator:
             console.print(f"digit {number}, which is a {data.y[number]}:")
             console.print(draw(data.x[number]))

@@ -4,25 +4,19 @@ import hashlib
 import os
 import subprocess
 import tty
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 
-from boards import find_board
 from hw.link.uart import bit_cycles
-from hw.site import Site
+from hw.site import ROOT, Site
 from hw.top import ACCELERATOR
 from sim.verilator import BUILD, SimulationError, compile_board
 from sw.compression import compress
-from sw.format.link import BAUD
-from sw.format.target import PRESETS
+from sw.format.target import Target
 from sw.zoo import find
 
 
 __all__ = ["Build", "VirtualBoard"]
-
-
-ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -31,25 +25,21 @@ class Build:
 
     Parameters
     ----------
-    board : str
-        Name of the board.
-    device : str or None
-        Device on it; None for its usual one.
+    site : Site
+        Board, device, clock and rate of the serial line.
+    target : Target
+        Sizes of the accelerator; its decoder is made to match the codec.
     model : str
         Network that ships, or a model file: the image at power-on.
-    clock_hz, baud : int
-        Clock, and rate of the serial line.
     quantiser : str
         How weights become symbols.
-    codec : str or None
-        How symbols are coded; None for what suits the quantiser.
+    codec : str, optional
+        How symbols are coded; by default as suits the quantiser.
     """
 
-    board: str = "ulx3s"
-    device: str | None = None
+    site: Site
+    target: Target
     model: str = "digits"
-    clock_hz: int = 80_000_000
-    baud: int = BAUD
     quantiser: str = "step"
     codec: str | None = None
 
@@ -68,12 +58,9 @@ class Build:
             os.utime(known)
             return known.resolve()
 
-        board = find_board(self.board)
-        device = self.device or board.default_device
-        site = Site(board, device, self.clock_hz, self.baud)
         compression = compress(self.model, quantiser=self.quantiser, codec=self.codec,
-                               target=PRESETS[board.name, device])
-        folder = compile_board(site.elaborate(compression.target, compression.data),
+                               target=self.target)
+        folder = compile_board(self.site.elaborate(compression.target, compression.data),
                                top=ACCELERATOR)
         known.unlink(missing_ok=True)
         known.symlink_to(folder)
@@ -81,11 +68,15 @@ class Build:
 
     def digest(self):
         """Return a name for all that the accelerator is made from."""
-        digest = hashlib.sha256(repr((astuple(self), version("amaranth"))).encode())
+        site = self.site
+        choices = (site.board.name, site.device, site.clock_hz, site.baud, self.target,
+                   self.quantiser, self.codec)
+        versions = [version(package) for package in ("amaranth", "verilator")]
+        digest = hashlib.sha256(repr((choices, versions)).encode())
         model = find(self.model)
         sources = [path for folder in ("boards", "hw", "sim", "sw")
                    for suffix in ("*.py", "*.v", "*.cpp") for path in (ROOT / folder).rglob(suffix)]
-        for path in [*sorted(sources), model, model.with_name(f"{model.stem}_data.npz")]:
+        for path in (*sorted(sources), model, model.with_name(f"{model.stem}_data.npz")):
             digest.update(path.read_bytes() if path.exists() else b"")
         return digest.hexdigest()[:16]
 
@@ -113,7 +104,7 @@ class VirtualBoard:
 
     def __init__(self, build):
         self.build = build
-        self.cycles = bit_cycles(build.clock_hz, build.baud)
+        self.cycles = bit_cycles(build.site.clock_hz, build.site.baud)
         self.folder = build.compile()
 
     def __enter__(self):

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 import serial
 
+from boards import find_board
+from hw.site import Site
+from sim import board as command
 from sim import demo
 from sim.virtual import Build, VirtualBoard
 from sw import golden, infer, zoo
@@ -26,7 +29,8 @@ from tests.sim.networks import random_network
 
 
 #: As fast as it goes, for images that are written.
-BUILD = Build(baud=3_000_000)
+SITE = Site(find_board("ulx3s"), "85F", 80_000_000, 3_000_000)
+BUILD = Build(SITE, PRESETS["ulx3s", "85F"])
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,7 @@ def board():
 
 @pytest.fixture
 def accelerator(board):
-    with Accelerator(board.port, baud=BUILD.baud) as accelerator:
+    with Accelerator(board.port, baud=SITE.baud) as accelerator:
         yield accelerator
 
 
@@ -176,7 +180,7 @@ def test_commands(board, other, tmp_path, capsys):
     (tmp_path / "other.hri").write_bytes(image)
     expected = logits(network, x)
     np.savez(tmp_path / "x.npz", x=x, y=expected.argmax(axis=1))
-    options = ["--port", board.port, "--baud", str(BUILD.baud), "--json"]
+    options = ["--port", board.port, "--baud", str(SITE.baud), "--json"]
     infer.main([*options, "--input", str(tmp_path / "x.npz"),
                 "--image", str(tmp_path / "other.hri")])
     found = json.loads(capsys.readouterr().out)
@@ -191,7 +195,7 @@ def test_commands(board, other, tmp_path, capsys):
 
 
 def test_demo(monkeypatch, capsys):
-    monkeypatch.setattr(demo, "Build", lambda: BUILD)
+    monkeypatch.setattr(demo, "DIGITS", BUILD)
     assert demo.main(["--digit", "7"]) == 0
     shown = capsys.readouterr().out
     assert "which is a 8" in shown
@@ -200,29 +204,30 @@ def test_demo(monkeypatch, capsys):
 
 
 def test_command_is_found_and_ends_cleanly(tmp_path):
-    command = subprocess.Popen(
-        [sys.executable, "-m", "sim.board", "--baud", str(BUILD.baud)],
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sim.board", "--baud", str(SITE.baud)],
         cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True)
     try:
-        line = command.stdout.readline()
-        [port] = [port for port, board in list_boards().items() if f"-{command.pid}" in board]
+        line = process.stdout.readline()
+        [port] = [port for port, board in list_boards().items() if f"-{process.pid}" in board]
         assert f"ULX3S with digits: {port}, 3000000 baud" in line
         with Accelerator(port) as accelerator:
             assert accelerator.describe().outputs == 10
-        os.kill(command.pid, signal.SIGINT)
-        assert command.wait(timeout=10) == 0
-        assert command.stdout.read() == "ended\n"
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait(timeout=10) == 0
+        assert process.stdout.read() == "ended\n"
         assert port not in list_boards()
     finally:
-        command.kill()
-        command.stdout.close()
-        command.wait()
+        process.kill()
+        process.stdout.close()
+        process.wait()
 
 
-@pytest.mark.parametrize("build, complaint", [
-    (Build(board="ulx4s"), "Board must be one of ulx3s, not ulx4s"),
-    (Build(baud=20_000_000), "Clock must be at least 8 times the 20000000 baud"),
-    (Build(model="nothing.npz"), "nothing.npz: no such model file")])
-def test_bad_builds_refused(build, complaint):
-    with pytest.raises(ValueError, match=complaint):
-        VirtualBoard(build)
+@pytest.mark.parametrize("options, complaint", [
+    (["--board", "ulx4s"], "Board must be one of ulx3s, not ulx4s"),
+    (["--baud", "20000000"], "Clock must be at least 8 times the 20000000 baud"),
+    (["--rows", "5"], "Rows must be 4 to 32"),
+    (["--model", "nothing.npz"], "nothing.npz: no such model file")])
+def test_bad_options_are_one_line(capsys, options, complaint):
+    assert command.main(options) == 1
+    assert capsys.readouterr().err.startswith(f"error: {complaint}")
