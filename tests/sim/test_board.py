@@ -203,7 +203,8 @@ def test_demo(monkeypatch, capsys):
     assert "class 8" in shown
 
 
-def test_command_is_found_and_ends_cleanly(tmp_path):
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_command_is_found_and_ends_cleanly(end):
     process = subprocess.Popen(
         [sys.executable, "-m", "sim.board", "--baud", str(SITE.baud)],
         cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True)
@@ -213,7 +214,7 @@ def test_command_is_found_and_ends_cleanly(tmp_path):
         assert f"ULX3S with digits: {port}, 3000000 baud" in line
         with Accelerator(port) as accelerator:
             assert accelerator.describe().outputs == 10
-        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, end)
         assert process.wait(timeout=10) == 0
         assert process.stdout.read() == "ended\n"
         assert port not in list_boards()
