@@ -163,14 +163,12 @@ def test_bad_inputs(x, complaint, digits):
         assert accelerator.infer(good).classes == golden.classify(digits.network, good)
 
 
-def test_board_that_ends(other):
-    _, _, x = other
-    with VirtualBoard(BUILD) as board:
-        accelerator = Accelerator(board.port)
-        board.process.kill()
+def test_board_that_ends_in_the_middle(digits):
+    with VirtualBoard(BUILD) as board, Accelerator(board.port) as accelerator:
         with pytest.raises(LinkError, match=r"can't be (read|written), was the board unplugged"):
-            accelerator(x)
-        accelerator.close()
+            accelerator.write_image(digits.data, progress=lambda done: board.process.kill())
+        with pytest.raises(LinkError, match="unplugged"):
+            accelerator.describe()
     with pytest.raises(LinkError, match="can't be opened: there is no such port"):
         Accelerator(board.port)
 
