@@ -24,8 +24,10 @@ def image():
     rng = np.random.default_rng(11)
     while True:
         network, grids, symbols = random_network(rng, TARGET, layers=3)
-        # So many that zeros behind the coded data can't stand for them all.
-        if 5000 < network.weights < 10_000:
+        # A first layer that can go on without weights, and so many of these that zeros behind the
+        # coded data can't stand for them all.
+        first = network.layers[0].descriptor.operation
+        if not first.has_weights and 5000 < network.weights < 10_000:
             return build_image(network, grids, symbols, TARGET)
 
 
