@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -19,21 +20,24 @@ __all__ = ["main"]
 
 
 def show(console, throughput):
-    table = Table(title="Cycles")
-    for heading in ("layer", "cycles", "predicted", "bound by", "MAC utilisation"):
+    table = Table(title="Cycles", box=SIMPLE_HEAD)
+    for heading in ("layer", "cycles", "predicted", "stalls", "predicted", "bound by",
+                    "MAC utilisation"):
         table.add_column(heading, justify="left" if heading in ("layer", "bound by") else "right")
     for layer in throughput["layers"]:
         utilisation = layer["mac_utilisation"]
         table.add_row(layer["name"], f"{layer['cycles']:,}", f"{layer['predicted']:,}",
+                      f"{layer['stall_cycles']:,}", f"{layer['predicted_stall_cycles']:,}",
                       layer["binds"], "" if utilisation is None else f"{utilisation:.1%}")
     table.add_section()
     table.add_row("inference", f"{throughput['cycles_per_inference']:,}",
-                  f"{throughput['predicted_cycles']:,}", "",
+                  f"{throughput['predicted_cycles']:,}",
+                  f"{throughput['decoder_stall_cycles']:,}",
+                  f"{throughput['predicted_stall_cycles']:,}", "",
                   f"{throughput['mac_utilisation']:.1%}")
     console.print(table)
     console.print(f"Decoder: {throughput['weights_per_cycle']:.2f} weights per cycle; the array "
-                  f"waited {throughput['decoder_stall_cycles']:,} cycles for weights "
-                  f"({throughput['predicted_stall_cycles']:,} predicted).")
+                  "stalls where it waits for them.")
 
 
 def main(argv=None):
@@ -45,7 +49,7 @@ def main(argv=None):
     parser.add_argument("-o", "--output", type=Path, default=Path("build/simulation"),
                         metavar="FOLDER", help="where the log goes (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    console = Console(stderr=arguments.json)
+    console = Console(stderr=arguments.json, width=None if sys.stdout.isatty() else 120)
     try:
         compression, simulation = run(arguments, console)
     except (ValueError, SimulationError, OSError) as error:

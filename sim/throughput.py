@@ -25,10 +25,11 @@ def report_throughput(simulation, names):
         "predicted_stall_cycles": prediction.waiting,
         "mac_utilisation": simulation.mac_utilisation,
         "layers": [
-            {"name": name, "cycles": cycles, "predicted": layer.cycles, "binds": layer.binds,
+            {"name": name, "cycles": cycles, "predicted": layer.cycles, "stall_cycles": stalls,
+             "predicted_stall_cycles": layer.waiting, "binds": layer.binds,
              "mac_utilisation": utilisation}
-            for name, cycles, layer, utilisation in zip(
-                names, simulation.layer_cycles, prediction.layers, simulation.layer_utilisation,
-                strict=True)],
+            for name, cycles, stalls, layer, utilisation in zip(
+                names, simulation.layer_cycles, simulation.layer_stalls, prediction.layers,
+                simulation.layer_utilisation, strict=True)],
         "simulated_rtl_sha256": simulation.rtl_sha256,
     }

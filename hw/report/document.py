@@ -77,10 +77,12 @@ def summary(report):
 
 def details(report):
     """Return the tables that only the report's file holds: layers and blocks."""
-    layers = Table("layer", "cycles", "predicted", "bound by", "MAC utilisation", title="Layers")
+    layers = Table("layer", "cycles", "predicted", "stalls", "predicted", "bound by",
+                   "MAC utilisation", title="Layers")
     for layer in report["throughput"]["layers"]:
         utilisation = layer["mac_utilisation"]
         layers.add_row(layer["name"], f"{layer['cycles']:,}", f"{layer['predicted']:,}",
+                       f"{layer['stall_cycles']:,}", f"{layer['predicted_stall_cycles']:,}",
                        layer["binds"], "" if utilisation is None else percent(utilisation))
     by_block = report["resources"]["by_block"]
     blocks = Table("block", "lut4", "ff", "ebr", "dsp", title="Blocks", caption=by_block["method"])

@@ -94,7 +94,8 @@ class DirectLink:
         await self.ports.strobe("load")
 
     @resume
-    async def wait(self):
+    async def wait(self, _):
+        """Wait as long as `Ports.settle` does, in simulated time."""
         state, error = await self.ports.settle()
         assert state is State.READY, error.name
 
