@@ -17,6 +17,7 @@ from sw.format.target import Target
 from sw.image import MAX_BYTES, build_image, read_image
 from sw.network import Layer, Network
 from sw.quantize import Grid
+from sw.schedule import MAX_WINDOW
 
 
 DOCUMENT = (Path(__file__).parents[3] / "docs/format.md").read_text()
@@ -80,7 +81,8 @@ def test_names_and_limits(example):
     for statement in (f"`{MAGIC.decode()}`", f"version {VERSION}", f"{HEADER_WORDS} words",
                       f"1 to {MAX_LAYERS} layers", f"groups of {GROUP}", f"{MAX_CODE_LENGTH} bits",
                       f"{MAX_RUNS} zero runs", f"{MAX_BYTES:,} bytes ({MAX_WORDS:,} words)",
-                      f"{MAX_WEIGHTS:,}", f"{RAW_ENTRIES} with raw symbols",
+                      f"{MAX_WEIGHTS:,}", f"{MAX_WINDOW:,} pixels",
+                      f"{RAW_ENTRIES} with raw symbols",
                       f"| bits of a symbol | {', '.join(map(str, RAW_WIDTHS))} |"):
         assert statement in text, statement
 
