@@ -62,8 +62,10 @@ class Build:
                                target=self.target)
         folder = compile_board(self.site.elaborate(compression.target, compression.data),
                                top=ACCELERATOR)
-        known.unlink(missing_ok=True)
-        known.symlink_to(folder)
+        # Others may be at the same.
+        link = known.with_suffix(f".{os.getpid()}")
+        link.symlink_to(folder)
+        link.replace(known)
         return folder
 
     def digest(self):
@@ -124,11 +126,11 @@ class VirtualBoard:
         os.close(self.line)
 
     def wait(self):
-        """Return once the simulation has ended by itself, which it shouldn't.
+        """Wait until the simulation ends by itself, which it shouldn't.
 
         Raises
         ------
         SimulationError
-            In any case.
+            Then.
         """
         raise SimulationError(f"{self.folder / 'board'} ended with status {self.process.wait()}")
