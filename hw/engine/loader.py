@@ -9,6 +9,7 @@ from hw.engine.fetcher import REGION
 from hw.engine.header import Header
 from hw.engine.records import WRITE as SCHEDULE_WRITE
 from hw.engine.records import RecordCheck
+from hw.engine.walker import Countdown
 from hw.mac.outputs import CHANNEL_WRITE, ChannelField
 from sw.format.schedule import RECORD_WORDS
 from sw.format.sections import HEADER_WORDS, Section
@@ -98,10 +99,10 @@ class Loader(wiring.Component):
             m.next = "Finish"
 
         section = Signal(Section)
-        length = header.lengths[section]
+        length = Signal(16)
+        words_left = Countdown(m, "section_words")
         bias_words = Signal(16)
         layer_word = Signal(range(RECORD_WORDS))
-        last = index == length - 1
 
         m.d.comb += [
             header.words.payload.index.eq(index),
@@ -113,7 +114,7 @@ class Loader(wiring.Component):
             self.schedule.payload.address.eq(index),
             self.schedule.payload.data.eq(self.words.payload),
             self.code.payload.data.eq(self.words.payload),
-            self.code.payload.last.eq(last),
+            self.code.payload.last.eq(words_left.last),
             self.codebook.payload.address.eq(index),
             self.codebook.payload.data.eq(self.words.payload),
         ]
@@ -247,10 +248,14 @@ class Loader(wiring.Component):
                     self.regions.payload.words.eq(header.words_total - HEADER_WORDS),
                 ]
                 with m.If(self.regions.ready):
-                    m.next = "Begin section"
+                    m.next = "Measure section"
+
+            with m.State("Measure section"):
+                m.d.sync += [index.eq(0), length.eq(header.lengths[section])]
+                m.next = "Begin section"
 
             with m.State("Begin section"):
-                m.d.sync += index.eq(0)
+                words_left.load(length)
                 with m.Switch(section):
                     with m.Case(Section.BIAS):
                         m.d.sync += bias_words.eq(length)
@@ -276,8 +281,9 @@ class Loader(wiring.Component):
                 with m.If(self.words.valid & self.words.ready):
                     m.d.sync += [
                         taken_words.eq(taken_words + 1),
-                        section_ends.eq(last),
+                        section_ends.eq(words_left.last),
                     ]
+                    words_left.step()
                     take_section()
                     m.next = "Add to CRC"
 
@@ -304,7 +310,7 @@ class Loader(wiring.Component):
             with m.State("End section"):
                 m.d.comb += checksum.start.eq(1)
                 m.d.sync += section.eq(section + 1)
-                m.next = "Begin section"
+                m.next = "Measure section"
                 with m.If(section == Section.CODED_DATA):
                     m.next = "Finish"
 
