@@ -164,8 +164,9 @@ def channel_records(network: Network
     parts: list[tuple[Sequence[int], Sequence[int], Sequence[int]]] = []
     for layer in network.layers:
         if layer.weights is None:
-            multiplier, shift = pooling_channel(layer.descriptor)
-            parts.append(([0], [multiplier], [shift]))
+            if layer.descriptor.operation.pools:
+                multiplier, shift = pooling_channel(layer.descriptor)
+                parts.append(([0], [multiplier], [shift]))
             continue
         if layer.shift.min() < -31 or layer.shift.max() > 0:
             raise ValueError(f"{layer.name}: shifts must be -31 to 0, not {layer.shift.min()} to "
@@ -357,10 +358,12 @@ def unpack_layers(sections: dict[Section, bytes], descriptors: Sequence[LayerDes
         rows = slice(base, base + layer.channels)
         base += layer.channels
         if not layer.operation.has_weights:
-            record = (bias[rows][0], multiplier[rows][0], shift[rows][0])
-            if record != (0, *pooling_channel(layer)):
-                raise FormatError(f"layer {number}: pooling can't have the channel record {record}")
-            layers.append(Layer.pooling(name, layer))
+            if layer.operation.pools:
+                record = (bias[rows][0], multiplier[rows][0], shift[rows][0])
+                if record != (0, *pooling_channel(layer)):
+                    raise FormatError(f"layer {number}: pooling can't have the channel record "
+                                      f"{record}")
+            layers.append(Layer.without_arrays(name, layer))
             continue
         integers = next(remaining)
         unfolded = bias[rows] + zero_point_sums(layer, integers)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sw.format.layers import InputDescription, LayerDescriptor, Operation
-from sw.windows import places, taps
+from sw.windows import places, taps, weighted_sums
 
 
 __all__ = ["Activation", "FloatLayer", "FloatNetwork", "Layer", "Network", "Quantisation",
@@ -62,6 +62,10 @@ class Quantisation:
         return self.scale * (q.astype(np.float64) - self.zero_point)
 
 
+#: How softmax's outputs are quantised.
+SOFTMAX_OUTPUT = Quantisation(1 / 256, -128)
+
+
 @dataclass(frozen=True, eq=False)
 class FloatLayer:
     """One layer as it was trained. `LayerDescriptor` explains the geometry.
@@ -71,11 +75,13 @@ class FloatLayer:
     name : str
         What tables call it.
     activation : Activation
-        Applied to the sums; NONE in pooling.
+        Applied to the values; NONE in softmax and reshape.
     weights : array of float32, shape (Cout, KH, KW, Cin), or None
-        None in pooling.
+        None where the operation has none.
     bias : array of float32, shape (Cout,), or None
-        None in pooling.
+        Likewise.
+    inputs : tuple of int
+        How many layers back each input is made, as in `LayerDescriptor`.
 
     Raises
     ------
@@ -93,42 +99,59 @@ class FloatLayer:
     activation: Activation
     weights: FloatArray | None = None
     bias: FloatArray | None = None
+    inputs: tuple[int, ...] = (1,)
 
     def __post_init__(self) -> None:
         anything = Quantisation(1.0, 0)
         try:
-            descriptor = self.describe(anything, anything)
+            descriptor = self.describe([anything] * len(self.inputs), anything)
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from None
         check_arrays(self.name, descriptor, self.weights, bias=self.bias)
-        if not self.operation.has_weights and self.activation is not Activation.NONE:
-            raise ValueError(f"{self.name}: pooling must have no activation, not {self.activation}")
+        if (self.operation in (Operation.SOFTMAX, Operation.RESHAPE)
+                and self.activation is not Activation.NONE):
+            raise ValueError(f"{self.name}: {self.operation.name.lower()} must have no activation, "
+                             f"not {self.activation}")
 
-    def describe(self, before: Quantisation, after: Quantisation) -> LayerDescriptor:
+    def describe(self, before: Sequence[Quantisation], after: Quantisation) -> LayerDescriptor:
         """Return the layer for inputs quantised as ``before`` says and outputs as ``after``."""
         low, high = (after.quantise(limit) for limit in self.activation.limits)
+        first, *others = before
         return LayerDescriptor(
             self.operation, self.input_shape, self.output_shape, self.kernel, self.stride,
-            self.padding, before.zero_point, after.zero_point, int(low), int(high),
-            before.scale, after.scale)
+            self.padding, first.zero_point, after.zero_point, int(low), int(high),
+            first.scale, after.scale, self.inputs,
+            (others[0].scale, others[0].zero_point) if others else None)
 
-    def apply(self, x: FloatArray) -> FloatArray:
+    def apply(self, *inputs: FloatArray) -> FloatArray:
         """Return outputs (n, OH, OW, Cout) for inputs that hold (n, H, W, Cin) in NHWC order."""
-        x = x.reshape(-1, *self.input_shape)
-        if self.operation is Operation.MAX_POOL:
-            return reduce(np.maximum, (inputs for _, _, inputs in taps(x, self, -np.inf)))
-        if self.weights is None or self.bias is None:
-            total = sum(inputs for _, _, inputs in taps(x, self, 0))
-            return (total / places(self)).astype(np.float32)
-        sums = np.tile(self.bias, (len(x), *self.output_shape[:2], 1))
-        for row, column, inputs in taps(x, self, 0):
-            sums += inputs @ self.weights[:, row, column].T
-        return np.clip(sums, *self.activation.limits)
+        x = inputs[0].reshape(-1, *self.input_shape)
+        return np.clip(self.values(x, *inputs[1:]), *self.activation.limits)
+
+    def values(self, x: FloatArray, *others: FloatArray) -> FloatArray:
+        match self.operation:
+            case Operation.MAX_POOL:
+                return reduce(np.maximum, (tap for _, _, tap in taps(x, self, -np.inf)))
+            case Operation.AVERAGE_POOL:
+                total = sum(tap for _, _, tap in taps(x, self, 0))
+                return (total / places(self)).astype(np.float32)
+            case Operation.ADD:
+                return x + others[0]
+            case Operation.SOFTMAX:
+                powers = np.exp(x - x.max(axis=-1, keepdims=True))
+                shares: FloatArray = powers / powers.sum(axis=-1, keepdims=True)
+                return shares
+            case Operation.RESHAPE:
+                return x.reshape(-1, *self.output_shape)
+        assert self.weights is not None
+        assert self.bias is not None
+        depthwise = self.operation is Operation.DEPTHWISE_CONV2D
+        return weighted_sums(x, self, self.weights, self.bias, depthwise=depthwise)
 
 
 @dataclass(frozen=True, eq=False)
 class FloatNetwork:
-    """A trained network: layers one after another.
+    """A trained network: a graph of layers.
 
     Parameters
     ----------
@@ -139,12 +162,13 @@ class FloatNetwork:
     input_shape : tuple of int
         Height, width, channels of an input.
     layers : tuple of FloatLayer
-        In order; a fully-connected layer flattens what comes before it.
+        In order of computation; a fully-connected layer flattens its input, and the last layer's
+        output is the network's.
 
     Raises
     ------
     ValueError
-        If a layer doesn't fit the one before it.
+        If a layer doesn't fit its inputs.
     """
 
     name: str
@@ -153,7 +177,7 @@ class FloatNetwork:
     layers: tuple[FloatLayer, ...]
 
     def __post_init__(self) -> None:
-        check_chain(self.name, [(layer.name, layer) for layer in self.layers], self.input_shape)
+        check_graph(self.name, [(layer.name, layer) for layer in self.layers], self.input_shape)
 
     @property
     def weighted(self) -> tuple[FloatLayer, ...]:
@@ -167,12 +191,10 @@ class FloatNetwork:
 
     def run(self, x: ArrayLike) -> list[FloatArray]:
         """Return every layer's outputs for the user's inputs ``x``, in order."""
-        outputs = []
-        values = self.normalise(x)
+        made = [self.normalise(x)]
         for layer in self.layers:
-            values = layer.apply(values)
-            outputs.append(values)
-        return outputs
+            made.append(layer.apply(*(made[-back] for back in layer.inputs)))
+        return made[1:]
 
     def classify(self, x: ArrayLike) -> NDArray[np.intp]:
         """Return the class of each of the user's inputs: the first of its greatest outputs."""
@@ -192,9 +214,9 @@ class Layer:
     descriptor : LayerDescriptor
         What it computes.
     weights : array of int8, shape (Cout, KH, KW, Cin), or None
-        None in pooling.
+        None where the operation has none.
     weight_scale : array of float64, shape (Cout,)
-        What one unit of a filter's weights stands for. Here and below, empty in pooling.
+        What one unit of a filter's weights stands for. Here and below, empty without weights.
     bias : array of int32, shape (Cout,)
         TFLite's, in units of input scale times weight scale.
     multiplier : array of int32, shape (Cout,)
@@ -217,22 +239,27 @@ class Layer:
     shift: NDArray[np.int8]
 
     @classmethod
-    def pooling(cls, name: str, descriptor: LayerDescriptor) -> "Layer":
-        """Return a layer without arrays."""
+    def without_arrays(cls, name: str, descriptor: LayerDescriptor) -> "Layer":
+        """Return a layer whose operation has no weights."""
         return cls(name, descriptor, None, np.empty(0, np.float64), np.empty(0, np.int32),
                    np.empty(0, np.int32), np.empty(0, np.int8))
 
     def __post_init__(self) -> None:
         check_arrays(self.name, self.descriptor, self.weights, weight_scale=self.weight_scale,
                      bias=self.bias, multiplier=self.multiplier, shift=self.shift)
+        if self.greatest_sum >= 1 << 31:
+            raise ValueError(f"{self.name}: sums must fit 32 bits, not reach {self.greatest_sum}")
+
+    @cached_property
+    def greatest_sum(self) -> int:
+        """No sum, and no part of one, has a greater magnitude."""
         if self.weights is None:
-            return
+            return 0
         zero_point = self.descriptor.input_zero_point
         greatest = np.abs(self.weights.astype(np.int64)).sum(axis=(1, 2, 3))
         greatest = greatest * max(128 + zero_point, 127 - zero_point) + np.abs(
             self.bias.astype(np.int64))
-        if greatest.max() >= 1 << 31:
-            raise ValueError(f"{self.name}: sums must fit 32 bits, not reach {greatest.max()}")
+        return int(greatest.max())
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,12 +273,13 @@ class Network:
     input : InputDescription
         How a user's input becomes int8.
     layers : tuple of Layer
-        In order; a fully-connected layer flattens what comes before it.
+        In order of computation; a fully-connected layer flattens its input, and the last layer's
+        output is the network's.
 
     Raises
     ------
     ValueError
-        If a layer doesn't fit the one before it.
+        If a layer doesn't fit its inputs.
     """
 
     name: str
@@ -259,7 +287,7 @@ class Network:
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
-        check_chain(self.name, [(layer.name, layer.descriptor) for layer in self.layers])
+        check_graph(self.name, [(layer.name, layer.descriptor) for layer in self.layers])
 
     @property
     def input_shape(self) -> Shape:
@@ -304,17 +332,21 @@ def check_arrays(name: str, descriptor: LayerDescriptor, weights: NDArray[Any] |
             raise ValueError(f"{name}: {label} must have shape {(expected,)}, not {found}")
 
 
-def check_chain(network: str, layers: Sequence[tuple[str, FloatLayer | LayerDescriptor]],
+def check_graph(network: str, layers: Sequence[tuple[str, FloatLayer | LayerDescriptor]],
                 input_shape: Shape | None = None) -> None:
     if not layers:
         raise ValueError(f"{network}: a network must have layers")
-    before = input_shape or layers[0][1].input_shape
+    made = [input_shape or layers[0][1].input_shape]
     for name, layer in layers:
-        flatten = layer.operation is Operation.FULLY_CONNECTED
-        expected = (1, 1, prod(before)) if flatten else before
-        if layer.input_shape != expected:
-            raise ValueError(f"{name}: input shape must be {expected}, not {layer.input_shape}")
-        before = layer.output_shape
+        if max(layer.inputs) > len(made):
+            raise ValueError(f"{name}: inputs must be made 1 to {len(made)} layers back, "
+                             f"not {layer.inputs}")
+        for before in (made[-back] for back in layer.inputs):
+            flatten = layer.operation is Operation.FULLY_CONNECTED
+            expected = (1, 1, prod(before)) if flatten else before
+            if layer.input_shape != expected:
+                raise ValueError(f"{name}: input shape must be {expected}, not {layer.input_shape}")
+        made.append(layer.output_shape)
 
 
 def calibrate(network: FloatNetwork, x: ArrayLike) -> tuple[Quantisation, ...]:
@@ -328,12 +360,16 @@ def calibrate(network: FloatNetwork, x: ArrayLike) -> tuple[Quantisation, ...]:
     Returns
     -------
     tuple of Quantisation
-        One for each layer. Pooling keeps that of its input.
+        One for each layer. Pooling and reshape keep that of their input; softmax has TFLite's.
     """
     chosen = [Quantisation(network.input.scale, network.input.zero_point)]
     for layer, outputs in zip(network.layers, network.run(x), strict=True):
-        chosen.append(Quantisation.between(float(outputs.min()), float(outputs.max()))
-                      if layer.operation.has_weights else chosen[-1])
+        if layer.operation is Operation.SOFTMAX:
+            chosen.append(SOFTMAX_OUTPUT)
+        elif layer.operation.pools or layer.operation is Operation.RESHAPE:
+            chosen.append(chosen[-layer.inputs[0]])
+        else:
+            chosen.append(Quantisation.between(float(outputs.min()), float(outputs.max())))
     return tuple(chosen[1:])
 
 
@@ -395,24 +431,28 @@ def integer_network(network: FloatNetwork, outputs: Sequence[Quantisation],
         If shapes don't fit, a scale isn't positive, or a bias or a sum needs more than 32 bits.
     """
     layers = []
-    before = Quantisation(network.input.scale, network.input.zero_point)
+    made = [Quantisation(network.input.scale, network.input.zero_point)]
     remaining = iter(weights)
     for layer, after in zip(network.layers, outputs, strict=True):
-        descriptor = layer.describe(before, after)
+        inputs = [made[-back] for back in layer.inputs]
+        descriptor = layer.describe(inputs, after)
         if layer.bias is None:
-            layers.append(Layer.pooling(layer.name, descriptor))
+            layers.append(Layer.without_arrays(layer.name, descriptor))
         else:
             integers, scale = next(remaining)
-            scales = np.broadcast_to(np.asarray(scale, np.float64), layer.bias.shape)
-            if not np.all((scales > 0) & np.isfinite(scales)):
-                raise ValueError(f"{layer.name}: weight scales must be positive, not {scales}")
-            bias = np.rint(layer.bias / (before.scale * scales))
-            if np.abs(bias).max() >= 1 << 31:
-                raise ValueError(f"{layer.name}: biases must fit 32 bits, not reach "
-                                 f"{np.abs(bias).max():.0f}")
-            multiplier, shift = requantisation(layer.operation,
-                                               before.scale * scales / after.scale)
-            layers.append(Layer(layer.name, descriptor, integers, scales, bias.astype(np.int32),
-                                multiplier, shift))
-        before = after
+            layers.append(weighted_layer(layer.name, descriptor, layer.bias, integers, scale))
+        made.append(after)
     return Network(network.name, network.input, tuple(layers))
+
+
+def weighted_layer(name: str, descriptor: LayerDescriptor, biases: FloatArray, weights: Int8Array,
+                   scale: ArrayLike) -> Layer:
+    scales = np.broadcast_to(np.asarray(scale, np.float64), biases.shape)
+    if not np.all((scales > 0) & np.isfinite(scales)):
+        raise ValueError(f"{name}: weight scales must be positive, not {scales}")
+    bias = np.rint(biases / (descriptor.input_scale * scales))
+    if np.abs(bias).max() >= 1 << 31:
+        raise ValueError(f"{name}: biases must fit 32 bits, not reach {np.abs(bias).max():.0f}")
+    multiplier, shift = requantisation(
+        descriptor.operation, descriptor.input_scale * scales / descriptor.output_scale)
+    return Layer(name, descriptor, weights, scales, bias.astype(np.int32), multiplier, shift)

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,8 @@ from sw.network import Layer, Network
 from sw.quantize import Grid
 from sw.schedule import ScheduleError
 
+from .networks import graph
+
 
 SMALL = AutomatonShape(symbol_bits=2, step_bits=2, substreams=2)
 TARGET = Target(decoder=SMALL)
@@ -35,7 +38,7 @@ def convolution(symbols, *, shift=-8, grid=CENTROIDS):
 
 
 def pooling():
-    return Layer.pooling("pool", LayerDescriptor(
+    return Layer.without_arrays("pool", LayerDescriptor(
         Operation.AVERAGE_POOL, (4, 4, 4), (2, 2, 4), (2, 2), (2, 2), (0, 0), -128, -128, -128, 127,
         0.25, 0.25))
 
@@ -135,7 +138,7 @@ def test_sizes(parts):
     assert image.bytes_weights == 4 * sum(image.words[section] for section in (
         Section.CODE, Section.CODEBOOK, Section.CODED_DATA))
     assert image.bytes_network + image.bytes_weights == len(contents)
-    assert image.words[Section.NETWORK] * 4 == 32 + 3 * 24
+    assert image.words[Section.NETWORK] * 4 == 32 + 3 * 28
     assert image.words[Section.SCHEDULE] == 3 * RECORD_WORDS
 
 
@@ -238,7 +241,7 @@ def enlarged(parts):
     middle = convolution(symbols[0]).descriptor
     layers = [convolution(symbols[0])]
     for _ in range(20):
-        layers.append(Layer.pooling("pool", LayerDescriptor(
+        layers.append(Layer.without_arrays("pool", LayerDescriptor(
             Operation.MAX_POOL, middle.output_shape, middle.output_shape, (1, 1), (1, 1), (0, 0),
             -128, -128, -128, 127, 0.25, 0.25)))
     return Network("deep", INPUT, tuple(layers)), grids[:1], symbols[:1]
@@ -258,11 +261,36 @@ def test_positive_shift_rejected(parts):
         build_image(network, grids, symbols, TARGET)
 
 
-def test_section_network_needs_a_chain(parts):
+def test_section_network_needs_what_fits(parts):
     first, pool, _ = (layer.descriptor for layer in parts[0].layers)
     with pytest.raises(ValueError, match="layer 1: input must be"):
         pack_network(INPUT, (first, first))
+    with pytest.raises(ValueError, match="inputs must be made 1 to 2 layers back, not \\(3,\\)"):
+        pack_network(INPUT, (first, replace(pool, inputs=(3,))))
     assert unpack_network(pack_network(INPUT, (first, pool))) == (INPUT, (first, pool))
+
+
+def test_section_network_holds_graphs():
+    descriptors = tuple(layer.descriptor for layer in graph(1).layers)
+    source, read = unpack_network(pack_network(INPUT, descriptors))
+    assert (source, read) == (INPUT, descriptors)
+    assert {layer.operation for layer in read} > {
+        Operation.DEPTHWISE_CONV2D, Operation.ADD, Operation.SOFTMAX, Operation.RESHAPE}
+
+
+@pytest.mark.parametrize("byte, value, complaint", [
+    (24, 0, "layer 3: inputs must be made 1 to 4 layers back, not (0, 2)"),
+    (25, 9, "inputs must be made 1 to 4 layers back, not (1, 9)"),
+    (25, 4, "both inputs must have the shape (4, 4, 4), not (4, 4, 2)"),
+    (25, 0, "add: inputs must be 2 of earlier layers, not (1,)"),
+    (26, 2, "2 is not a valid Rounding"), (26, 1, "add: there is no product to be rounded once"),
+    (27, 1, "reserved bytes must be zero"),
+])
+def test_wrong_graph_refused(byte, value, complaint):
+    data = bytearray(pack_network(INPUT, tuple(layer.descriptor for layer in graph(1).layers)))
+    data[32 + 3 * 28 + byte] = value
+    with pytest.raises(FormatError, match=re.escape(complaint)):
+        unpack_network(bytes(data))
 
 
 def test_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
