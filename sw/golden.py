@@ -18,6 +18,9 @@ Int8Array = NDArray[np.int8]
 #: Bits by which an addition's inputs are shifted left, for precision.
 ADD_SHIFT = 20
 
+#: Inputs that are worked on at once: few enough for the processor's caches.
+BLOCK = 8
+
 #: Float64 holds all sums exactly, float32, whose matrix product is twice as fast, those below this.
 EXACT_FLOAT32 = 1 << 24
 
@@ -41,9 +44,13 @@ def requantise(sums: NDArray[np.int64], multiplier: NDArray[np.int32], shift: ND
     if rounding is Rounding.ONCE:
         return (sums * multiplier + (1 << (30 - shift))) >> (31 - shift)
     left, right = np.maximum(shift, 0), np.maximum(-shift, 0)
-    high = ((sums << left) * multiplier + (1 << 30)) >> 31
-    mask = (1 << right) - 1
-    return (high >> right) + ((high & mask) > (mask >> 1) + (high < 0))
+    outputs = (sums << left) * multiplier
+    outputs += 1 << 30
+    outputs >>= 31
+    # What is negative is rounded down from half on, so one less is added; nothing without a shift.
+    outputs += (outputs >> 63 & -(right > 0).astype(np.int64)) + ((1 << right) >> 1)
+    outputs >>= right
+    return outputs
 
 
 def apply(layer: Layer, *inputs: Int8Array) -> Int8Array:
@@ -82,9 +89,12 @@ def sums(layer: Layer, x: Int8Array) -> NDArray[np.int64]:
     descriptor = layer.descriptor
     precision = np.dtype(np.float32 if layer.greatest_sum < EXACT_FLOAT32 else np.float64)
     inputs = np.subtract(x, descriptor.input_zero_point, dtype=precision)
-    return weighted_sums(
-        inputs, descriptor, layer.weights.astype(precision), layer.bias.astype(precision),
-        depthwise=descriptor.operation is Operation.DEPTHWISE_CONV2D).astype(np.int64)
+    weights, bias = layer.weights.astype(precision), layer.bias.astype(precision)
+    if descriptor.operation is Operation.DEPTHWISE_CONV2D:
+        return weighted_sums(inputs, descriptor, weights, bias, depthwise=True).astype(np.int64)
+    seen = np.stack([tap for _, _, tap in taps(inputs, descriptor, 0)], axis=3)
+    products = seen.reshape(-1, weights[0].size) @ weights.reshape(len(weights), -1).T
+    return (products + bias).astype(np.int64).reshape(-1, *descriptor.output_shape)
 
 
 def total(descriptor: LayerDescriptor, x: Int8Array, y: Int8Array) -> NDArray[np.int64]:
@@ -128,6 +138,13 @@ def mean(layer: Layer, x: Int8Array) -> NDArray[np.int64]:
 
 def run(network: Network, x: Int8Array) -> list[Int8Array]:
     """Return every layer's outputs, in order, for int8 inputs from `Network.quantise_input`."""
+    x = x.reshape(-1, *network.input_shape)
+    blocks = [run_block(network, x[start:start + BLOCK])
+              for start in range(0, max(len(x), 1), BLOCK)]
+    return [np.concatenate(outputs) for outputs in zip(*blocks, strict=True)]
+
+
+def run_block(network: Network, x: Int8Array) -> list[Int8Array]:
     made = [x]
     for layer in network.layers:
         made.append(apply(layer, *(made[-back] for back in layer.descriptor.inputs)))

@@ -90,7 +90,8 @@ def weighted_sums(x: NDArray[F], layer: Window, weights: NDArray[F], bias: NDArr
     each = len(weights) // layer.input_shape[2]
     for row, column, tap in taps(x, layer, 0):
         if depthwise:
-            sums += np.repeat(tap, each, axis=-1) * weights[:, row, column, 0]
+            seen = tap if each == 1 else np.repeat(tap, each, axis=-1)
+            sums += seen * weights[:, row, column, 0]
         else:
             sums += tap @ weights[:, row, column].T
     return sums
