@@ -153,6 +153,8 @@ def run_block(network: Network, x: Int8Array) -> list[Int8Array]:
 
 def classify(network: Network, x: ArrayLike) -> NDArray[np.intp]:
     """Return the class of each of the user's inputs: the first of its greatest outputs."""
-    outputs = run(network, network.quantise_input(x))[-1]
-    classes: NDArray[np.intp] = outputs.reshape(len(outputs), -1).argmax(axis=1)
+    inputs = np.reshape(x, (-1, *network.input_shape))
+    outputs = [run_block(network, network.quantise_input(inputs[start:start + BLOCK]))[-1]
+               for start in range(0, len(inputs), BLOCK)]
+    classes: NDArray[np.intp] = np.concatenate(outputs).reshape(len(inputs), -1).argmax(axis=1)
     return classes

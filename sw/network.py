@@ -1,7 +1,7 @@
 """Networks: in float as they were trained, and in integers as the gateware computes them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property, reduce
 from math import prod
@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sw.format.layers import InputDescription, LayerDescriptor, Operation
+from sw.format.layers import InputDescription, LayerDescriptor, Operation, Rounding
 from sw.windows import places, taps, weighted_sums
 
 
 __all__ = ["Activation", "FloatLayer", "FloatNetwork", "Layer", "Network", "Quantisation",
-           "calibrate", "integer_network", "quantise_input", "quantise_multiplier",
-           "requantisation"]
+           "calibrate", "calibrate_input", "float_network", "integer_network", "quantise_input",
+           "quantise_multiplier", "replace_weights", "requantisation"]
 
 
 FloatArray = NDArray[np.float32]
@@ -61,6 +61,9 @@ class Quantisation:
         """Return what ``q`` stands for."""
         return self.scale * (q.astype(np.float64) - self.zero_point)
 
+
+#: Inputs that a float network classifies at once.
+BLOCK = 500
 
 #: How softmax's outputs are quantised.
 SOFTMAX_OUTPUT = Quantisation(1 / 256, -128)
@@ -198,8 +201,10 @@ class FloatNetwork:
 
     def classify(self, x: ArrayLike) -> NDArray[np.intp]:
         """Return the class of each of the user's inputs: the first of its greatest outputs."""
-        outputs = self.run(x)[-1]
-        classes: NDArray[np.intp] = outputs.reshape(len(outputs), -1).argmax(axis=1)
+        inputs = np.reshape(x, (-1, *self.input_shape))
+        outputs = [self.run(inputs[start:start + BLOCK])[-1]
+                   for start in range(0, len(inputs), BLOCK)]
+        classes: NDArray[np.intp] = np.concatenate(outputs).reshape(len(inputs), -1).argmax(axis=1)
         return classes
 
 
@@ -227,7 +232,8 @@ class Layer:
     Raises
     ------
     ValueError
-        If the arrays don't fit the descriptor, or a sum could leave 32 bits.
+        If the arrays don't fit the descriptor, or a sum, shifted left where shifts are positive,
+        could leave 32 bits.
     """
 
     name: str
@@ -247,8 +253,9 @@ class Layer:
     def __post_init__(self) -> None:
         check_arrays(self.name, self.descriptor, self.weights, weight_scale=self.weight_scale,
                      bias=self.bias, multiplier=self.multiplier, shift=self.shift)
-        if self.greatest_sum >= 1 << 31:
-            raise ValueError(f"{self.name}: sums must fit 32 bits, not reach {self.greatest_sum}")
+        greatest = self.greatest_sum << max(0, int(self.shift.max(initial=0)))
+        if greatest >= 1 << 31:
+            raise ValueError(f"{self.name}: sums must fit 32 bits, not reach {greatest}")
 
     @cached_property
     def greatest_sum(self) -> int:
@@ -349,6 +356,14 @@ def check_graph(network: str, layers: Sequence[tuple[str, FloatLayer | LayerDesc
         made.append(layer.output_shape)
 
 
+def calibrate_input(network: FloatNetwork, x: ArrayLike) -> FloatNetwork:
+    """Return ``network`` with its input quantised from the least to the greatest on ``x``."""
+    values = network.normalise(x)
+    chosen = Quantisation.between(float(values.min()), float(values.max()))
+    return replace(network, input=replace(network.input, scale=chosen.scale,
+                                          zero_point=chosen.zero_point))
+
+
 def calibrate(network: FloatNetwork, x: ArrayLike) -> tuple[Quantisation, ...]:
     """Choose how the outputs of each layer are quantised: from the least to the greatest on ``x``.
 
@@ -414,7 +429,8 @@ def requantisation(operation: Operation,
 
 
 def integer_network(network: FloatNetwork, outputs: Sequence[Quantisation],
-                    weights: Sequence[tuple[Int8Array, ArrayLike]]) -> Network:
+                    weights: Sequence[tuple[Int8Array, ArrayLike]], *,
+                    as_tflite: bool = False) -> Network:
     """Return ``network`` in integers.
 
     Parameters
@@ -424,22 +440,33 @@ def integer_network(network: FloatNetwork, outputs: Sequence[Quantisation],
     weights : sequence of (array of int8, array of float)
         For each layer that has weights: its weights as a quantiser chose them, shape (Cout, KH, KW,
         Cin), and what one unit stands for, in each filter or in all.
+    as_tflite : bool
+        Whether to compute what a TFLite model of the network does, and targets can't yet: scales
+        are rounded to float32, and fully-connected layers round the exact product once.
 
     Raises
     ------
     ValueError
         If shapes don't fit, a scale isn't positive, or a bias or a sum needs more than 32 bits.
     """
+    if as_tflite:
+        network = replace(network, input=replace(network.input,
+                                                 scale=float(np.float32(network.input.scale))))
+        outputs = [replace(output, scale=float(np.float32(output.scale))) for output in outputs]
     layers = []
     made = [Quantisation(network.input.scale, network.input.zero_point)]
     remaining = iter(weights)
     for layer, after in zip(network.layers, outputs, strict=True):
         inputs = [made[-back] for back in layer.inputs]
         descriptor = layer.describe(inputs, after)
+        if as_tflite and layer.operation is Operation.FULLY_CONNECTED:
+            descriptor = replace(descriptor, rounding=Rounding.ONCE)
         if layer.bias is None:
             layers.append(Layer.without_arrays(layer.name, descriptor))
         else:
             integers, scale = next(remaining)
+            if as_tflite:
+                scale = np.asarray(scale, np.float32)
             layers.append(weighted_layer(layer.name, descriptor, layer.bias, integers, scale))
         made.append(after)
     return Network(network.name, network.input, tuple(layers))
@@ -453,6 +480,58 @@ def weighted_layer(name: str, descriptor: LayerDescriptor, biases: FloatArray, w
     bias = np.rint(biases / (descriptor.input_scale * scales))
     if np.abs(bias).max() >= 1 << 31:
         raise ValueError(f"{name}: biases must fit 32 bits, not reach {np.abs(bias).max():.0f}")
-    multiplier, shift = requantisation(
-        descriptor.operation, descriptor.input_scale * scales / descriptor.output_scale)
+    real = descriptor.input_scale * scales / descriptor.output_scale
+    multiplier, shift = (
+        requantisation(descriptor.operation, real) if descriptor.rounding is Rounding.TWICE
+        else quantise_multiplier(real))
     return Layer(name, descriptor, weights, scales, bias.astype(np.int32), multiplier, shift)
+
+
+def float_network(network: Network) -> FloatNetwork:
+    """Return what an integer network stands for, in floats."""
+    layers = []
+    for layer in network.layers:
+        descriptor = layer.descriptor
+        zero = descriptor.output_zero_point
+        weights = bias = None
+        if layer.weights is not None:
+            weights = (layer.weights * layer.weight_scale[:, None, None, None]).astype(np.float32)
+            bias = (layer.bias * layer.weight_scale * descriptor.input_scale).astype(np.float32)
+        activation = Activation.NONE
+        bare = descriptor.operation in (Operation.SOFTMAX, Operation.RESHAPE)
+        # Where zero is the least int8, outputs without an activation aren't negative either.
+        if not bare and descriptor.activation_min == zero:
+            activation = (Activation.RELU if descriptor.activation_max == 127
+                          else Activation.RELU6)
+        layers.append(FloatLayer(
+            layer.name, descriptor.operation, descriptor.input_shape, descriptor.output_shape,
+            descriptor.kernel, descriptor.stride, descriptor.padding, activation, weights, bias,
+            descriptor.inputs))
+    return FloatNetwork(network.name, network.input, network.input_shape, tuple(layers))
+
+
+def replace_weights(network: Network, trained: FloatNetwork,
+                    weights: Sequence[tuple[Int8Array, ArrayLike]]) -> Network:
+    """Return ``network`` with other weights, and the biases of ``trained``.
+
+    Activations stay quantised as they are. Scales of weights are rounded to float32, as in TFLite.
+
+    Parameters
+    ----------
+    weights : sequence of (array of int8, array of float)
+        As in `integer_network`.
+
+    Raises
+    ------
+    ValueError
+        As there.
+    """
+    remaining = iter(weights)
+    layers = []
+    for layer, floats in zip(network.layers, trained.layers, strict=True):
+        if floats.bias is not None:
+            integers, scale = next(remaining)
+            layer = weighted_layer(layer.name, layer.descriptor, floats.bias, integers,
+                                   np.asarray(scale, np.float32))
+        layers.append(layer)
+    return replace(network, layers=tuple(layers))

@@ -174,6 +174,18 @@ class Archive:
             self.refuse(f"array {name!r} holds NaN or infinity")
         return array
 
+    def numbers(self, name: str) -> NDArray[Any]:
+        """Return array ``name``, which must hold integers or floats, all finite.
+
+        Raises
+        ------
+        ModelError
+            As `read`.
+        """
+        if name in self.members and self.members[name].dtype.kind not in "iuf":
+            self.refuse(f"array {name!r} must hold numbers, not {self.members[name].dtype}")
+        return self.read(name, self.members[name].dtype.str if name in self.members else "f4")
+
     def text(self, name: str) -> str:
         """Return string ``name``.
 

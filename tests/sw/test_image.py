@@ -71,11 +71,11 @@ def sections_of(image):
     return starts
 
 
-def with_section(image, section, data):
+def with_section(image, section, data, *, target_hash=TARGET.hash):
     """Return ``image`` with another section, all CRCs right."""
     old = sections_of(image)
     parts = {name: data if name is section else image[old[name]] for name in Section}
-    image = pack_header(TARGET.hash, {name: len(part) // 4 for name, part in parts.items()})
+    image = pack_header(target_hash, {name: len(part) // 4 for name, part in parts.items()})
     return image + b"".join(part + crc32(part).to_bytes(4, "little") for part in parts.values())
 
 
@@ -291,6 +291,46 @@ def test_wrong_graph_refused(byte, value, complaint):
     data[32 + 3 * 28 + byte] = value
     with pytest.raises(FormatError, match=re.escape(complaint)):
         unpack_network(bytes(data))
+
+
+@pytest.mark.parametrize("decoder", [RawShape(), SMALL])
+def test_image_without_a_schedule(decoder):
+    network = graph(2)
+    symbols = [np.random.default_rng(0).integers(0, 4, layer.weights.shape)
+               for layer in network.weighted]
+    remaining = iter(symbols)
+    network = replace(network, layers=tuple(
+        layer if layer.weights is None else replace(
+            layer, weights=np.array(CENTROIDS, np.int8)[next(remaining)])
+        for layer in network.layers))
+    grids = [Grid(CENTROIDS, np.ones(1))] * 3
+    contents = build_image(network, grids, symbols, None, decoder)
+    image = read_image(contents)
+    assert (image.target_hash, image.schedule) == (0, ())
+    x = np.random.default_rng(1).integers(-128, 128, (5, 4, 4, 2), np.int8)
+    for read, wanted in zip(golden.run(image.network, x), golden.run(network, x), strict=True):
+        assert np.array_equal(read, wanted)
+    with pytest.raises(FormatError, match="is for target 00000000, not"):
+        read_image(contents, target=TARGET)
+    with pytest.raises(FormatError, match="0 layers take 0 bytes, not 336"):
+        read_image(with_section(contents, Section.SCHEDULE, bytes(7 * 48), target_hash=0))
+    with pytest.raises(ScheduleError, match="2 codebooks, 1 more than the target's 1"):
+        build_image(network, [replace(grids[0], codebook=1), *grids[1:]], symbols, None, SMALL)
+
+
+def test_positive_shift_only_without_a_schedule(parts):
+    _, grids, symbols = parts
+    network = Network("wild", INPUT, (convolution(symbols[0], shift=1), *parts[0].layers[1:]))
+    contents = build_image(network, grids, symbols, None, SMALL)
+    assert read_image(contents).network.layers[0].shift.tolist() == [1, 1, 1, 1]
+    with pytest.raises(ScheduleError, match="shifts must be at most 0 for a target, not 1"):
+        retarget(contents, TARGET)
+
+
+def test_unscheduled_image_can_be_retargeted(parts):
+    network, grids, symbols = parts
+    unscheduled = build_image(network, grids, symbols, None, SMALL)
+    assert retarget(unscheduled, TARGET) == build_image(network, grids, symbols, TARGET)
 
 
 def test_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
