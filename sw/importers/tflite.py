@@ -21,7 +21,7 @@ from sw.network import (Activation, FloatLayer, FloatNetwork, Layer, Network, Sh
 from .npz import MAX_BYTES, ModelError
 
 
-__all__ = ["IDENTIFIER", "load", "network_of"]
+__all__ = ["ACTIVATIONS", "IDENTIFIER", "activation_range", "load", "network_of", "padded"]
 
 
 #: What bytes 4 to 7 of a model file are.
@@ -313,7 +313,7 @@ def layer_of(operator: Any, label: str, inputs: list[Tensor], output: Tensor, dt
         return FloatLayer(name, operation, before, after, kernel, stride, padding, activation,
                           weights, bias, sources)
 
-    low, high = activation_range(activation, output)
+    low, high = activation_range(activation, output.scale, output.zero_point)
     others = [(tensor.scale, tensor.zero_point) for tensor in activations[1:]]
     descriptor = LayerDescriptor(
         operation, before, after, kernel, stride, padding, activations[0].zero_point,
@@ -376,15 +376,20 @@ def window(operation: Operation, options: Any, before: Shape, after: Shape,
     stride = options.StrideH(), options.StrideW()
     if min(*kernel, *stride) < 1:
         raise ModelError(f"kernel and stride must be at least 1, not {kernel} and {stride}")
-    same = options.Padding() == tflite.Padding.SAME
-    reach = [0 if same else size - 1 for size in kernel]
-    expected = tuple(-(-(size - less) // step)
-                     for size, less, step in zip(before, reach, stride, strict=False))
-    if after[:2] != expected:
-        raise ModelError(f"the output must have the size {expected}, not {after[:2]}")
-    top, left = (max(0, (out - 1) * step + size - full) // 2 if same else 0
-                 for out, step, size, full in zip(after, stride, kernel, before, strict=False))
-    return kernel, stride, (top, left)
+    padding, size = padded(kernel, stride, before, same=options.Padding() == tflite.Padding.SAME)
+    if after[:2] != size:
+        raise ModelError(f"the output must have the size {size}, not {after[:2]}")
+    return kernel, stride, padding
+
+
+def padded(kernel: tuple[int, int], stride: tuple[int, int], before: Shape, *, same: bool
+           ) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return what TensorFlow pads above and to the left, and height and width of the output."""
+    axes = tuple(zip(kernel, stride, before, strict=False))
+    height, width = (-(-(full - (0 if same else size - 1)) // step) for size, step, full in axes)
+    top, left = (max(0, (out - 1) * step + size - full) // 2
+                 for out, (size, step, full) in zip((height, width), axes, strict=True))
+    return (top, left), (height, width)
 
 
 def activation_of(operation: Operation, options: Any) -> Activation:
@@ -397,11 +402,11 @@ def activation_of(operation: Operation, options: Any) -> Activation:
     return ACTIVATIONS[function]
 
 
-def activation_range(activation: Activation, output: Tensor) -> tuple[int, int]:
+def activation_range(activation: Activation, scale: float, zero_point: int) -> tuple[int, int]:
     """Return the least and greatest output, rounded as TFLite does: float32, halves away from 0."""
     with np.errstate(over="ignore"):
-        low, high = (limit if np.isinf(limit) else output.zero_point + np.floor(
-            np.float32(limit) / np.float32(output.scale) + np.float32(0.5))
+        low, high = (limit if np.isinf(limit) else zero_point + np.floor(
+            np.float32(limit) / np.float32(scale) + np.float32(0.5))
             for limit in activation.limits)
     return int(max(low, -128)), int(min(high, 127))
 
