@@ -1,4 +1,4 @@
-# Headrace: `make build` and `make test` do all the set-up, in .venv.
+# Headrace: `make build`, `make demo` and `make test` do all the set-up, in .venv.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 VENV := .venv
@@ -11,10 +11,13 @@ ifneq ($(HEADRACE_DATA),)
 export HEADRACE_DATA
 endif
 
-.PHONY: build test test-slow test-all clean
+.PHONY: build demo test test-slow test-all clean
 
 build: $(VENV)/ready-sim
 	$(BIN)/python -m hw.build --board ulx3s
+
+demo: $(VENV)/ready-sim
+	@$(BIN)/python -m sim.demo
 
 test: $(VENV)/ready-dev
 	$(BIN)/python -m pytest -n 2 -m "not slow"

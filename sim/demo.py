@@ -5,16 +5,22 @@ import sys
 
 from rich.console import Console
 
-from sim.board import Build, VirtualBoard
+from boards.ulx3s import ULX3S
+from hw.site import Site
 from sim.verilator import SimulationError
+from sim.virtual import Build, VirtualBoard
+from sw.format.target import PRESETS
 from sw.host.accelerator import Accelerator
 from sw.host.client import LinkError
-from sw.infer import show
+from sw.host.scores import show
 from sw.zoo import load_data
 
 
 __all__ = ["draw", "main"]
 
+
+DIGITS = Build(Site(ULX3S, ULX3S.default_device, 80_000_000),
+               PRESETS[ULX3S.name, ULX3S.default_device])
 
 SHADES = " ░▒▓█"
 
@@ -33,16 +39,16 @@ def main(argv=None):
     parser.add_argument("--digit", type=int, default=0, metavar="N", choices=range(len(data.x)),
                         help=f"which, 0 to {len(data.x) - 1} (default: %(default)s)")
     number = parser.parse_args(argv).digit
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     try:
         with console.status("compiling the accelerator, once: half a minute"):
-            virtual = VirtualBoard(Build())
+            virtual = VirtualBoard(DIGITS)
         with virtual, Accelerator(virtual.port) as accelerator:
             console.print(f"digit {number}, which is a {data.y[number]}:")
             console.print(draw(data.x[number]))
             show(console, accelerator.infer(data.x[number]))
     except (ValueError, OSError, LinkError, SimulationError) as error:
-        print(f"sim.demo: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 

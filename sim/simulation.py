@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import select
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -14,13 +15,17 @@ from sw import golden
 from sw.format.layers import Operation
 from sw.format.status import Counter
 from sw.format.target import Target
-from sw.host.client import Link
+from sw.host.client import Link, LinkError
 from sw.image import Image, read_image
 from sw.schedule import place_activations
 
 
 __all__ = ["Part", "Simulation", "count_toggles", "simulate"]
 
+
+#: Seconds that a simulated board may take, and may be silent: only a hung one is so long.
+PATIENCE = 3600
+QUIET = 60
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -57,6 +62,8 @@ class Simulation:
         `Counter` after each inference.
     layer_ends : array of int, shape (n, layers)
         Cycles from the start to the end of each layer.
+    layer_waiting : array of int, shape (n, layers)
+        Of these, cycles in which the array waited for weights.
     rtl_sha256 : str
         Of the Verilog.
     """
@@ -67,6 +74,7 @@ class Simulation:
     expected: np.ndarray
     counters: np.ndarray
     layer_ends: np.ndarray
+    layer_waiting: np.ndarray
     rtl_sha256: str
 
     @property
@@ -96,6 +104,11 @@ class Simulation:
     def layer_cycles(self):
         """Cycles of each layer."""
         return np.diff(self.layer_ends.max(axis=0), prepend=0).tolist()
+
+    @property
+    def layer_stalls(self):
+        """Cycles in which the array waited for weights, in each layer."""
+        return np.diff(self.layer_waiting.max(axis=0), prepend=0).tolist()
 
     @property
     def weights_per_cycle(self):
@@ -178,6 +191,7 @@ def simulate(parts, *, target: Target, verilog: str, top: str, bench: str, clock
             image=image, target=target, outputs=results[f"outputs{number}"],
             expected=golden.run(image.network, part.x)[-1].reshape(len(part.x), -1),
             counters=results[f"counters{number}"], layer_ends=results[f"layer_ends{number}"],
+            layer_waiting=results[f"layer_waiting{number}"],
             rtl_sha256=hashlib.sha256(verilog.encode()).hexdigest())
         for number, (part, image) in enumerate(zip(parts, images, strict=True))]
 
@@ -189,11 +203,11 @@ class ProgramLine:
         self.process = process
 
     def read(self, size):
-        return self.process.stdout.read(size)
+        ready, _, _ = select.select([self.process.stdout], [], [], QUIET)
+        return self.process.stdout.read(size) if ready else b""
 
     def write(self, data):
         self.process.stdin.write(data)
-        self.process.stdin.flush()
 
 
 def count_toggles(verilog: str, *, top: str, image: Image, target: Target, x: np.ndarray,
@@ -210,7 +224,7 @@ def count_toggles(verilog: str, *, top: str, image: Image, target: Target, x: np
     Raises
     ------
     SimulationError
-        If it doesn't compile, or ends without an inference.
+        If it doesn't compile, doesn't answer, or ends without an inference.
     """
     folder = compile_board(verilog, top=top, trace=True)
     saif.parent.mkdir(parents=True, exist_ok=True)
@@ -218,13 +232,17 @@ def count_toggles(verilog: str, *, top: str, image: Image, target: Target, x: np
     partial.unlink(missing_ok=True)
     addresses = place_activations([layer.descriptor for layer in image.network.layers], target)
     with subprocess.Popen([folder / "board", str(round(clock_hz / baud)), partial],
-                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        link = Link(ProgramLine(process))
-        link.wait()
-        link.write_input(addresses[0], x.tobytes())
-        link.run()
-        process.stdin.close()
-        status = process.wait()
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+        try:
+            link = Link(ProgramLine(process))
+            link.wait(PATIENCE)
+            link.write_input(addresses[0], x.tobytes())
+            link.run()
+            process.stdin.close()
+            status = process.wait(PATIENCE)
+        except (LinkError, OSError, subprocess.TimeoutExpired) as error:
+            process.kill()
+            raise SimulationError(f"{folder / 'board'}: {error}; no toggles counted") from error
     if status or not partial.exists():
         raise SimulationError(f"{folder / 'board'} ended with status {status}, no toggles counted")
     partial.replace(saif)

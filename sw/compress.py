@@ -9,9 +9,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from .compression import CODECS, DEFAULT_BITS, QUANTISERS, Compression, compare, compress
+from .compression import DEFAULT_BITS, Compression, compare, compress
 from .format.target import PRESETS, Target
 from .image import write_image
+from .options import add_compression_options, add_size_options, resize
 
 
 __all__ = ["main"]
@@ -21,7 +22,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command with ``argv``, by default the command line's arguments."""
     arguments = parse(argv)
     try:
-        target = named_target(arguments.target)
+        named = named_target(arguments.target)
+        target = resize(named, arguments) if named else None
         if arguments.compare:
             if target is None:
                 raise ValueError("Comparison must have a target, not none")
@@ -35,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         output = arguments.output or Path("build") / f"{chosen.network.name}.hri"
         write_image(output, chosen.data)
     except (ValueError, OSError) as error:
-        sys.exit(f"python -m sw.compress: {error}")
+        sys.exit(f"error: {error}")
 
     if arguments.json:
         reports = [row.report() for row in rows]
@@ -60,10 +62,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("model", metavar="NAME|FILE", help="network that ships, or a model file")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE",
                         help="the image (default: build/NAME.hri)")
-    parser.add_argument("--quantiser", choices=QUANTISERS, default="step",
-                        help="how weights become symbols (default: %(default)s)")
-    parser.add_argument("--codec", choices=CODECS,
-                        help="how symbols are coded (default: raw for uniform, else huffman)")
+    add_compression_options(parser)
     parser.add_argument("--bits", type=float, metavar="BITS",
                         help="bits per weight (step) or bits of a symbol (others) "
                              f"(default: {defaults})")
@@ -75,6 +74,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
                              "beside an npz model)")
     parser.add_argument("--calibrate", type=Path, metavar="FILE",
                         help="npz of inputs x to calibrate on; float tflite models need it")
+    add_size_options(parser)
     parser.add_argument("--compare", action="store_true",
                         help="table of all quantisers; the image is the default one")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")

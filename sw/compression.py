@@ -1,6 +1,7 @@
 """From a trained network to its ROM image, with everything measured on the way."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from math import isfinite, prod
 from pathlib import Path
@@ -145,8 +146,9 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
     Raises
     ------
     ValueError
-        If an option is unknown or out of range, the model can't be used (`ModelError`), the target
-        can't run it (`ScheduleError`), or the automaton can't decode so many symbols.
+        If an option is unknown or out of range, the model can't be used (`ModelError`) or has no
+        weights or too large ones, the target can't run it (`ScheduleError`), or the automaton can't
+        decode so many symbols.
     """
     check_choice("Quantiser", quantiser, QUANTISERS)
     codec = DEFAULT_CODEC[quantiser] if codec is None else codec
@@ -169,26 +171,29 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
 
     weights: list[FloatArray] = [layer.weights for layer in trained.weighted
                                  if layer.weights is not None]
-    if isinstance(source, Network) and quantiser == "uniform" and bits == 8:
-        network = source
-        grids, symbols = keep(network.weighted)
-        restored = weights
-    else:
-        # Layers of models from elsewhere are scaled anyhow: errors count relative to weights.
-        importance = ([1 / np.maximum(np.square(layer).mean(keepdims=True), 1e-30)
-                       for layer in weights] if is_tflite(model) else None)
-        grids = fit(weights, importance, quantiser, bits, error, shape,
-                    target.codebooks if target else 1)
-        symbols = quantise(weights, grids, importance)
-        restored = [grid.restore(chosen) for grid, chosen in zip(grids, symbols, strict=True)]
-        network = quantised_network(
-            source, trained, samples.calibration, restored,
-            [(grid.integers(chosen), grid.scale)
-             for grid, chosen in zip(grids, symbols, strict=True)], as_tflite=target is None)
-    contents = build_image(network, grids, symbols, target, decoder)
-    image = read_image(contents, name=network.name, target=target)
-    return measure(quantiser, codec, bits, error, target, contents, image, network, restored,
-                   source, samples)
+    if not weights:
+        raise ValueError(f"{model}: network must have weights")
+    with floats_of(model):
+        if isinstance(source, Network) and quantiser == "uniform" and bits == 8:
+            network = source
+            grids, symbols = keep(network.weighted)
+            restored = weights
+        else:
+            # Layers of models from elsewhere are scaled anyhow: errors count relative to weights.
+            importance = ([1 / np.maximum(np.square(layer).mean(keepdims=True), 1e-30)
+                           for layer in weights] if is_tflite(model) else None)
+            grids = fit(weights, importance, quantiser, bits, error, shape,
+                        target.codebooks if target else 1)
+            symbols = quantise(weights, grids, importance)
+            restored = [grid.restore(chosen) for grid, chosen in zip(grids, symbols, strict=True)]
+            network = quantised_network(
+                source, trained, samples.calibration, restored,
+                [(grid.integers(chosen), grid.scale)
+                 for grid, chosen in zip(grids, symbols, strict=True)], as_tflite=target is None)
+        contents = build_image(network, grids, symbols, target, decoder)
+        image = read_image(contents, name=network.name, target=target)
+        return measure(quantiser, codec, bits, error, target, contents, image, network, restored,
+                       source, samples)
 
 
 def is_tflite(model: str | Path) -> bool:
@@ -239,6 +244,16 @@ def quantised_network(source: FloatNetwork | Network, trained: FloatNetwork,
                            as_tflite=as_tflite)
 
 
+@contextmanager
+def floats_of(model: str | Path) -> Iterator[None]:
+    """Refuse weights with which a computation leaves the range of its floats."""
+    try:
+        with np.errstate(over="raise", invalid="raise"):
+            yield
+    except FloatingPointError as error:
+        raise ValueError(f"{model}: weights and biases must be smaller: {error}") from None
+
+
 def measure_image(path: Path, model: str | Path, *, target: Target = DEFAULT_TARGET
                   ) -> Compression:
     """Return an image that was made before, measured as an image of ``model``.
@@ -248,8 +263,8 @@ def measure_image(path: Path, model: str | Path, *, target: Target = DEFAULT_TAR
     Raises
     ------
     ValueError
-        If the image breaks the format (`FormatError`), is for another target, or has other layers
-        than the model.
+        If the image breaks the format (`FormatError`), is for another target, or has another input
+        or other layers than the model.
     """
     trained, data = load_network(model), load_data(model)
     try:
@@ -258,12 +273,10 @@ def measure_image(path: Path, model: str | Path, *, target: Target = DEFAULT_TAR
         image = load_image(path, target=target)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
-    shapes = [tuple(layer.weight_shape or ()) for layer in
-              (stored.descriptor for stored in image.network.layers)]
-    expected = [() if layer.weights is None else layer.weights.shape for layer in trained.layers]
-    if shapes != expected:
-        raise ValueError(f"{path}: image must have the layers of {model}, weights of shapes "
-                         f"{expected}, not {shapes}")
+    try:
+        check_network(image.network, trained)
+    except ValueError as error:
+        raise ValueError(f"{path}: image must be one of {model}: {error}") from None
     network = replace(image.network, name=trained.name, layers=tuple(
         replace(stored, name=layer.name)
         for stored, layer in zip(image.network.layers, trained.layers, strict=True)))
@@ -272,6 +285,23 @@ def measure_image(path: Path, model: str | Path, *, target: Target = DEFAULT_TAR
     codec = "huffman" if isinstance(table, PrefixTable) else "raw"
     return measure("given", codec, None, None, target, path.read_bytes(), image, network, restored,
                    trained, data)
+
+
+def check_network(network: Network, trained: FloatNetwork) -> None:
+    if network.input != trained.input:
+        raise ValueError(f"input must be {trained.input}, not {network.input}")
+    if len(network.layers) != len(trained.layers):
+        raise ValueError(f"it must have {len(trained.layers)} layers, not {len(network.layers)}")
+    for layer, wanted in zip(network.layers, trained.layers, strict=True):
+        stored = layer.descriptor
+        inputs = [(stored.input_scale, stored.input_zero_point)]
+        inputs += [stored.addend] if stored.addend else []
+        expected = wanted.describe([Quantisation(*given) for given in inputs],
+                                   Quantisation(stored.output_scale, stored.output_zero_point))
+        for name, value in vars(expected).items():
+            if getattr(stored, name) != value:
+                raise ValueError(f"{name.replace('_', ' ')} of {wanted.name} must be {value!r}, "
+                                 f"not {getattr(stored, name)!r}")
 
 
 def measure(quantiser: str, codec: str, bits: float | None, error: float | None,

@@ -7,23 +7,14 @@ import numpy as np
 
 from .codecs.huffman import HuffmanCodec, chunks
 from .format.schedule import Dataflow, ScheduleRecord
-from .format.tables import GROUP, PrefixTable
+from .format.tables import GROUP, AutomatonShape, PrefixTable, RawShape
 from .format.target import Target
-from .format.timing import RECORD_CYCLES, drain_cycles
+from .format.timing import (FETCH_CYCLES, JOB_CYCLES, RECORD_CYCLES, decoder_latency, drain_cycles,
+                            groups_ahead)
 from .image import Image
 
 
 __all__ = ["LayerCycles", "Prediction", "predict"]
-
-
-#: From the start of a run until the first group leaves an automaton, or raw symbols their word.
-DECODER_STARTS = 14
-
-#: Groups that an automaton decodes before one that waits is taken.
-GROUPS_AHEAD = 32
-
-#: From a tile's first order to the decoder until weights can come.
-JOB_CYCLES = 6
 
 
 @dataclass(frozen=True)
@@ -75,16 +66,19 @@ class Decoder:
 
     def __init__(self, image: Image) -> None:
         symbols = np.concatenate([np.zeros(0, np.int64), *(s.ravel() for s in image.symbols)])
+        shape: RawShape | AutomatonShape = RawShape()
         if isinstance(image.table, PrefixTable):
-            codec = HuffmanCodec(image.table.shape)
-            turns = codec.trace(symbols, image.table).finish
-            ready = np.maximum.accumulate(turns) // (image.table.shape.substreams // 2)
+            shape = image.table.shape
+            turns = HuffmanCodec(shape).trace(symbols, image.table).finish
+            ready = np.maximum.accumulate(turns) // (shape.substreams // 2)
             counts, groups = chunks(symbols, image.table)
         else:
             ready = np.arange(-(-len(symbols) // GROUP))
             counts, groups = np.full(len(ready), GROUP), np.arange(len(ready))
         #: Cycle in which each group would be decoded if none ever had to wait.
-        self.ready: list[int] = (ready + DECODER_STARTS).tolist()
+        self.ready: list[int] = (
+            ready + FETCH_CYCLES + decoder_latency(shape)).tolist()
+        self.ahead = groups_ahead(shape)
         self.chunks: Iterator[tuple[int, int]] = zip(counts.tolist(), groups.tolist(), strict=True)
         self.taken = [0] * len(self.ready)
         self.late = 0
@@ -115,8 +109,8 @@ class Decoder:
         return cycle
 
     def arrival(self, group: int) -> int:
-        if group >= GROUPS_AHEAD:
-            self.late = max(self.late, self.taken[group - GROUPS_AHEAD] - self.ready[group])
+        if group >= self.ahead:
+            self.late = max(self.late, self.taken[group - self.ahead] - self.ready[group])
         return self.ready[group] + self.late
 
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from .codecs import HuffmanCodec, RawCodec, decode
 from .format.layers import LayerDescriptor
 from .format.schedule import RECORD_WORDS, ScheduleRecord
-from .format.sections import (HEADER_WORDS, FormatError, Section, crc32, pack_code, pack_header,
-                              pack_network, unpack_code, unpack_header, unpack_network)
-from .format.tables import AutomatonShape, CodeTable, RawShape, RawTable
+from .format.sections import (HEADER_WORDS, MAX_WORDS, FormatError, Section, crc32, pack_code,
+                              pack_header, pack_network, unpack_code, unpack_header,
+                              unpack_network)
+from .format.tables import RAW_ENTRIES, AutomatonShape, CodeTable, RawShape, RawTable
 from .format.target import Target
 from .network import Layer, Network
 from .quantize import Grid, Symbols
@@ -30,14 +31,14 @@ Decoder = RawShape | AutomatonShape
 #: Sections that exist because of the weights.
 WEIGHT_SECTIONS = (Section.CODE, Section.CODEBOOK, Section.CODED_DATA)
 
-#: The most bytes of an image.
-MAX_BYTES = 4 << 20
+#: The most bytes of an image for a target.
+MAX_BYTES = 4 * MAX_WORDS
+
+#: The most bytes of an image without a schedule.
+MAX_UNSCHEDULED_BYTES = 4 << 20
 
 #: Target hash of an image without a schedule.
 NO_TARGET = 0
-
-#: Entries of a codebook for raw symbols.
-RAW_ENTRIES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,22 +111,24 @@ def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbo
     ScheduleError
         If the target can't run the network; the message says what exceeds what.
     ValueError
-        If the decoder can't read so many symbols, or a shift can't be stored.
+        If the network has no weights or too many, layers with one codebook's number mean different
+        codebooks, the decoder can't read so many symbols, or a shift can't be stored.
     """
     decoder = target.decoder if target else decoder or AutomatonShape()
+    descriptors = tuple(layer.descriptor for layer in network.layers)
+    described = pack_network(network.input, descriptors)
     table, coded, codebooks = code(grids, symbols, decoder)
     most = target.codebooks if target else 1
     if len(codebooks) > most:
         raise ScheduleError(f"network has {len(codebooks)} codebooks, {len(codebooks) - most} more "
                             f"than the target's {most}")
     numbers = iter(grid.codebook if codebooks else 0 for grid in grids)
-    descriptors = tuple(layer.descriptor for layer in network.layers)
     records = schedule(descriptors, target, [
         next(numbers) if layer.operation.has_weights else 0 for layer in descriptors]) \
         if target else ()
     bias, multiplier, shift = channel_records(network, most_shift(target is not None))
     sections = {
-        Section.NETWORK: pack_network(network.input, descriptors),
+        Section.NETWORK: described,
         Section.SCHEDULE: b"".join(record.pack() for record in records),
         Section.BIAS: bias.astype("<i4").tobytes(),
         Section.MULTIPLIER: multiplier.astype("<i4").tobytes(),
@@ -142,9 +145,10 @@ def pack_sections(sections: dict[Section, bytes], target: Target | None) -> byte
                         {name: len(data) // 4 for name, data in sections.items()})
     for data in sections.values():
         image += data + crc32(data).to_bytes(4, "little")
-    if target and len(image) > target.memory_words * 4:
-        raise ScheduleError(f"image has {len(image)} bytes, {len(image) - target.memory_words * 4} "
-                            f"more than the weight memory's {target.memory_words * 4}")
+    most = min(target.memory_words * 4, MAX_BYTES) if target else MAX_UNSCHEDULED_BYTES
+    if len(image) > most:
+        raise ScheduleError(f"image has {len(image)} bytes, {len(image) - most} more than "
+                            f"{'the weight memory' if target else 'an image'}'s {most}")
     return image
 
 
@@ -165,10 +169,22 @@ def code(grids: Sequence[Grid], symbols: Sequence[Symbols], decoder: Decoder
         table = prefix = huffman.fit(symbols)
         coded = huffman.encode(flatten(symbols), prefix)
         entries = decoder.symbols
-    books = {grid.codebook: grid.centroids for grid in grids}
+    books = shared_codebooks(grids)
     # Symbols without a meaning stand for 0; only damaged data hold them.
     return table, coded, [(*books[number][:entries], *(0,) * (entries - len(books[number])))
-                          for number in range(max(books) + 1)]
+                          for number in range(len(books))]
+
+
+def shared_codebooks(grids: Sequence[Grid]) -> dict[int, tuple[int, ...]]:
+    books: dict[int, tuple[int, ...]] = {}
+    for grid in grids:
+        if books.setdefault(grid.codebook, grid.centroids) != grid.centroids:
+            raise ValueError(f"Codebook {grid.codebook} must have the same centroids in all its "
+                             f"layers, not {books[grid.codebook]} and {grid.centroids}")
+    for number in range(len(books)):
+        if number not in books:
+            raise ValueError(f"Codebook {number} must be some layer's, as {max(books)} is")
+    return books
 
 
 def flatten(symbols: Sequence[Symbols]) -> Symbols:
@@ -232,9 +248,9 @@ def load_image(path: Path, *, target: Target | None = None) -> Image:
         If the file can't be read.
     """
     with path.open("rb") as file:
-        image = file.read(MAX_BYTES + 1)
-    if len(image) > MAX_BYTES:
-        raise FormatError(f"image must have at most {MAX_BYTES} bytes")
+        image = file.read(MAX_UNSCHEDULED_BYTES + 1)
+    if len(image) > MAX_UNSCHEDULED_BYTES:
+        raise FormatError(f"image must have at most {MAX_UNSCHEDULED_BYTES} bytes")
     return read_image(image, name=path.stem, target=target)
 
 
@@ -262,6 +278,10 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
         raise FormatError("code: what isn't used must be zero, and nothing may follow")
     codebooks = unpack_codebooks(sections[Section.CODEBOOK], table)
 
+    for record in records:
+        if record.codebook >= max(1, len(codebooks)):
+            raise FormatError(f"schedule: there is no codebook {record.codebook}")
+
     count = sum(layer.weights for layer in descriptors)
     flat = decode(sections[Section.CODED_DATA], table, count)
     symbols, weights = [], []
@@ -270,8 +290,6 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
             continue
         chosen, flat = flat[:layer.weights].reshape(layer.weight_shape), flat[layer.weights:]
         symbols.append(chosen)
-        if codebooks and number >= len(codebooks):
-            raise FormatError(f"schedule: there is no codebook {number}")
         weights.append(np.array(codebooks[number], np.int8)[chosen] if codebooks
                        else chosen.astype(np.uint8).view(np.int8))
 

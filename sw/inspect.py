@@ -39,9 +39,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                 raise ValueError(f"its target {image.target_hash:08x} isn't known")
             load_image(arguments.file, target=target)
     except OSError as error:
-        sys.exit(f"python -m sw.inspect: {arguments.file}: {error.strerror}")
+        sys.exit(f"error: {arguments.file}: {error.strerror}")
     except ValueError as error:
-        sys.exit(f"python -m sw.inspect: {arguments.file}: {error}")
+        sys.exit(f"error: {arguments.file}: {error}")
 
     found = describe(image, name)
     if arguments.json:

@@ -408,7 +408,8 @@ def quantise_multiplier(real: NDArray[np.float64], *,
         If a factor is not 2**-32 to 2**30.
     """
     if not np.all((real >= 2.0 ** -32) & (real < 2.0 ** 30)):
-        raise ValueError(f"Factors from sums to outputs must be 2**-32 to 2**30, not {real}")
+        raise ValueError(f"Factors from sums to outputs must be 2**-32 to 2**30, not "
+                         f"{real.min():.3g} to {real.max():.3g}")
     shift = np.frexp(real)[1]
     if once:
         shift = np.maximum(shift, 0)

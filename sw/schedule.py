@@ -1,6 +1,7 @@
 """From a network and a target to schedule records, pooling records and cycles."""
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +19,9 @@ __all__ = ["ScheduleError", "place_activations", "pooling_channel", "schedule"]
 #: What targets can run, in a chain.
 OPERATIONS = (Operation.CONV2D, Operation.FULLY_CONNECTED, Operation.AVERAGE_POOL,
               Operation.MAX_POOL)
+
+#: The largest window of average pooling, in pixels.
+MAX_WINDOW = 4096
 
 
 class ScheduleError(ValueError):
@@ -113,6 +117,13 @@ def make_record(layer: LayerDescriptor, target: Target, in_base: int, out_base: 
     kernel_height, kernel_width = layer.kernel
     pad_top, pad_left = layer.padding
     row_bytes = width * in_channels
+    for label, value, most in (
+            ("the step to the next output row", layer.stride[0] * row_bytes, 0xffff),
+            ("the step to the next output column", layer.stride[1] * in_channels, 0xffff),
+            ("padding to the left", pad_left * in_channels, 0x8000)):
+        if value > most:
+            raise ScheduleError(f"{label} is {value} bytes, {value - most} more than a record's "
+                                f"{most}")
 
     if layer.operation.has_weights:
         dataflow = Dataflow.DENSE
@@ -170,14 +181,12 @@ def pooling_channel(layer: LayerDescriptor) -> tuple[int, int]:
     """Return multiplier and shift of the channel record that a pooling layer's outputs share.
 
     With them the requantiser turns ``2 * max`` into max, or ``POOL_WEIGHT * sum`` into TFLite's
-    average: the sum over the window divided by its size, rounded half away from zero. Every sum
-    that can occur is tried.
+    average: the sum over the window divided by its size, rounded half away from zero.
 
     Raises
     ------
     ScheduleError
-        If average pooling has padding, or a window so large that the requantiser can't divide
-        by its size.
+        If average pooling has padding, or a window of more than ``MAX_WINDOW`` pixels.
     """
     if layer.operation is Operation.MAX_POOL:
         return 1 << 30, 0
@@ -185,10 +194,19 @@ def pooling_channel(layer: LayerDescriptor) -> tuple[int, int]:
            > layer.input_shape[axis] or layer.padding[axis] for axis in (0, 1)):
         raise ScheduleError("average pooling must have no padding")
 
-    window = layer.kernel[0] * layer.kernel[1]
+    height, width = layer.kernel
+    if height * width > MAX_WINDOW:
+        raise ScheduleError(f"a window of average pooling is {height} x {width} pixels, "
+                            f"{height * width - MAX_WINDOW} more than {MAX_WINDOW}")
+    return divide(height * width)
+
+
+@cache
+def divide(window: int) -> tuple[int, int]:
+    """Return multiplier and shift that divide by ``window``: every sum that can occur is tried."""
     sums = np.arange(-128 * window, 127 * window + 1)
     averages = np.sign(sums) * ((np.abs(sums) + window // 2) // window)
     multiplier, shift = quantise_multiplier(np.array([1 / (window * POOL_WEIGHT)]))
     if not np.array_equal(requantise(sums * POOL_WEIGHT, multiplier, shift), averages):
-        raise ScheduleError(f"average pooling of a window of {layer.kernel} can't be exact")
+        raise ScheduleError(f"averages of {window} pixels can't be exact")
     return int(multiplier[0]), int(shift[0])

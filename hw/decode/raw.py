@@ -3,18 +3,15 @@
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from sw.format.sections import Codec
-from sw.format.tables import GROUP
+from sw.format.tables import GROUP, RAW_ENTRIES, RAW_WIDTHS
 
 from .layouts import CODE_WORD, chunk_layout
 
 
 __all__ = ["RawCode", "RawDecoder", "RawUnpacker"]
-
-
-#: Widths of symbols.
-WIDTHS = (1, 2, 4, 8)
 
 
 class RawCode(wiring.Component):
@@ -46,7 +43,7 @@ class RawCode(wiring.Component):
         word = self.i.payload
         known = Signal()
         with m.Switch(word.data):
-            for width in WIDTHS:
+            for width in RAW_WIDTHS:
                 with m.Case(Codec.RAW | width << 8):
                     m.d.comb += known.eq(1)
 
@@ -92,7 +89,7 @@ class RawUnpacker(wiring.Component):
         next_bits = Signal.like(bits)
 
         with m.Switch(self.symbol_bits):
-            for width in WIDTHS:
+            for width in RAW_WIDTHS:
                 with m.Case(width):
                     m.d.comb += [
                         self.o.payload[lane].eq(bits.word_select(lane, width))
@@ -150,8 +147,8 @@ class RawDecoder(wiring.Component):
         Cycles from the transfer of a word to its first group.
     """
 
-    symbol_bits = 8
-    index_bits = 4
+    symbol_bits = max(RAW_WIDTHS)
+    index_bits = ceil_log2(RAW_ENTRIES)
     latency = 1
 
     code: In(stream.Signature(CODE_WORD))

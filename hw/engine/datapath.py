@@ -4,12 +4,12 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.engine.filler import tile_write
 from hw.engine.sequencer import BEAT
 from hw.mac.array import MacArray
 from hw.mac.outputs import CHANNEL_WRITE, POSITION, OutputStage
-from hw.mac.tiles import TileStore
-from hw.memory.activations import ActivationMemory
+from hw.mac.requantise import LAYER
+from hw.mac.tiles import TileStore, write_layout
+from hw.memory.activations import READ, ActivationMemory
 from hw.pipeline import delay
 from sw.format.schedule import Dataflow
 
@@ -19,11 +19,6 @@ __all__ = ["BYTE_WRITE", "Datapath"]
 
 #: A byte for the activation memory.
 BYTE_WRITE = data.StructLayout({"address": 16, "data": 8})
-
-#: Range and zero point of a layer's outputs.
-LAYER = data.StructLayout({
-    "zero_point": signed(8), "minimum": signed(8), "maximum": signed(8),
-})
 
 
 class Datapath(wiring.Component):
@@ -44,7 +39,7 @@ class Datapath(wiring.Component):
         What to do each cycle.
     layer : In(LAYER)
         Range and zero point of the outputs; stable until they are written.
-    tile_writes : In(stream.Signature(tile_write(target.rows), always_ready=True))
+    tile_writes : In(stream.Signature(write_layout(target), always_ready=True))
         Weights for the tile store.
     channels : In(stream.Signature(CHANNEL_WRITE, always_ready=True))
         Fields of channel records.
@@ -67,7 +62,7 @@ class Datapath(wiring.Component):
         super().__init__({
             "beats": In(stream.Signature(BEAT, always_ready=True)),
             "layer": In(LAYER),
-            "tile_writes": In(stream.Signature(tile_write(target.rows), always_ready=True)),
+            "tile_writes": In(stream.Signature(write_layout(target), always_ready=True)),
             "channels": In(stream.Signature(CHANNEL_WRITE, always_ready=True)),
             "host_writes": In(stream.Signature(BYTE_WRITE, always_ready=True)),
             "host_reads": In(stream.Signature(16)),
@@ -95,16 +90,27 @@ class Datapath(wiring.Component):
         reading = Signal()
         host_read = self.host_reads.valid & self.host_reads.ready
         activation_delay = self.memory_latency - activations.latency
-        read = activations.reads.payload
-        beat_read = Cat(beat.address, beat.offset, beat.row_bytes, beat.inside, beat.fill)
-        # The byte at the address, as the only one of its row.
-        byte_read = Cat(self.host_reads.payload, C(0, 17), C(1, 16), C(1, 1), C(0, 8))
+        read = Signal(READ)
+        m.d.comb += [
+            read.address.eq(beat.place.address),
+            read.offset.eq(beat.place.offset),
+            read.row_bytes.eq(beat.row_bytes),
+            read.inside.eq(beat.place.inside),
+            read.fill.eq(beat.fill),
+        ]
+        with m.If(host_read):
+            # The byte at the address, as the only one of its row.
+            m.d.comb += [
+                read.address.eq(self.host_reads.payload),
+                read.offset.eq(0),
+                read.row_bytes.eq(1),
+                read.inside.eq(1),
+            ]
         m.d.comb += [
             self.host_reads.ready.eq(~reading & ~self.host_bytes.valid),
             activations.reads.valid.eq(
                 delay(m, self.beats.valid | host_read, activation_delay, reset_less=False)),
-            Cat(read.address, read.offset, read.row_bytes, read.inside, read.fill).eq(
-                delay(m, Mux(host_read, byte_read, beat_read), activation_delay)),
+            activations.reads.payload.eq(delay(m, read, activation_delay)),
         ]
         with m.If(host_read):
             m.d.sync += reading.eq(1)
@@ -117,7 +123,7 @@ class Datapath(wiring.Component):
         with m.If(self.host_bytes.valid & self.host_bytes.ready):
             m.d.sync += self.host_bytes.valid.eq(0)
 
-        control = Cat(beat.dataflow, beat.first, beat.last, beat.position)
+        control = Cat(beat.dataflow, beat.place.first, beat.place.last, beat.position)
         array_beat = array.beats.payload
         m.d.comb += [
             array.beats.valid.eq(

@@ -2,11 +2,12 @@
 
 from amaranth import *
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.decode.decoder import Decoder
+from hw.engine.counters import Counters
 from hw.engine.datapath import BYTE_WRITE, Datapath
+from hw.engine.feed import Feed
 from hw.engine.fetcher import Fetcher
 from hw.engine.filler import Filler
 from hw.engine.loader import Loader
@@ -14,7 +15,7 @@ from hw.engine.records import ScheduleMemory
 from hw.engine.sequencer import Sequencer
 from hw.memory.weights import WRITE as WEIGHT_WRITE
 from hw.memory.weights import WeightMemory
-from sw.format.status import Counter, Error, State
+from sw.format.status import Error, State
 from sw.format.timing import drain_cycles
 
 
@@ -24,15 +25,12 @@ __all__ = ["Engine"]
 #: Cycles that everything needs to come to rest after a load or a run.
 REST = 16
 
-#: Words after the coded data that a decoder may read ahead; more, and the data are broken.
-READ_AHEAD = 256
-
 
 class Engine(wiring.Component):
     """Loads the image at power-on and on request, and runs its network on request.
 
-    Requests that its state doesn't allow are ignored: ``load`` while loading or running, ``run``
-    unless ready. A run ends even if the coded data are broken: in ``State.FAILED`` then.
+    Requests that its state doesn't allow are ignored: ``load`` while loading, ``run`` unless ready.
+    A run whose coded data end too early ends in ``State.FAILED``; a load ends any run.
 
     Parameters
     ----------
@@ -102,7 +100,9 @@ class Engine(wiring.Component):
         loader = Loader(target)
         filler = Filler(target)
         sequencer = Sequencer(target, drain=drain_cycles(target))
+        feed = Feed()
         m.submodules.fetcher = ResetInserter(rest)(fetcher)
+        m.submodules.feed = ResetInserter(rest)(feed)
         m.submodules.loader = loader
         m.submodules.filler = ResetInserter(rest)(filler)
         m.submodules.sequencer = ResetInserter(rest)(sequencer)
@@ -137,44 +137,23 @@ class Engine(wiring.Component):
             loader.code_error.eq(decoder.code_error),
         ]
 
-        # Words go to the loader, to the host, or to the decoder: behind the coded data there come
-        # zeros.
-        asked = Signal()
-        words_left = Signal(16)
-        read_ahead = Signal(range(READ_AHEAD + 1))
-        ended = words_left == 0
-        m.d.comb += [
-            loader.words.valid.eq(loading & fetcher.o.valid),
-            loader.words.payload.eq(fetcher.o.payload),
-            decoder.words.valid.eq(running & asked & (ended | fetcher.o.valid)),
-            decoder.words.payload.eq(Mux(ended, 0, fetcher.o.payload)),
-            self.image_words.valid.eq(idle & fetcher.o.valid),
-            self.image_words.payload.eq(fetcher.o.payload),
-        ]
-        coded_word = decoder.words.valid & decoder.words.ready
+        # Words go to the loader, to the host, or to the decoder.
         with m.If(loading):
             connect(m, loader.regions, fetcher.regions)
-            m.d.comb += fetcher.o.ready.eq(loader.words.ready)
+            connect(m, fetcher.o, loader.words)
         with m.Elif(idle):
             m.d.comb += [
                 fetcher.regions.valid.eq(self.image_reads.valid),
                 fetcher.regions.payload.address.eq(self.image_reads.payload),
                 fetcher.regions.payload.words.eq(1),
                 self.image_reads.ready.eq(fetcher.regions.ready),
-                fetcher.o.ready.eq(self.image_words.ready),
             ]
+            connect(m, fetcher.o, flipped(self.image_words))
         with m.Else():
-            m.d.comb += [
-                fetcher.regions.valid.eq(~asked & ~rest),
-                fetcher.regions.payload.eq(loader.coded),
-                fetcher.o.ready.eq(asked & ~ended & decoder.words.ready),
-            ]
-            with m.If(fetcher.regions.valid & fetcher.regions.ready):
-                m.d.sync += asked.eq(1)
-        with m.If(coded_word & ~ended):
-            m.d.sync += words_left.eq(words_left - 1)
-        with m.If(coded_word & ended):
-            m.d.sync += read_ahead.eq(read_ahead + 1)
+            connect(m, feed.regions, fetcher.regions)
+            connect(m, fetcher.o, feed.i)
+        m.d.comb += feed.region.eq(loader.coded)
+        connect(m, feed.o, decoder.words)
 
         # Weights and activations.
         connect(m, decoder.weights, filler.weights)
@@ -209,9 +188,6 @@ class Engine(wiring.Component):
                         m.d.comb += loader.start.eq(1)
                         m.next = "Load"
                     with m.Elif(run_next):
-                        m.d.sync += [
-                            asked.eq(0), words_left.eq(loader.coded.words), read_ahead.eq(0),
-                        ]
                         m.next = "Start"
                     with m.Elif(self.error != Error.NONE):
                         m.d.sync += self.state.eq(State.FAILED)
@@ -240,59 +216,29 @@ class Engine(wiring.Component):
 
             with m.State("Run"):
                 m.d.comb += [decoder.run.eq(1), run_cycle.eq(1)]
-                with m.If(sequencer.done):
+                with m.If(self.load):
+                    m.d.sync += [self.state.eq(State.LOADING), load_next.eq(1)]
                     m.next = "Rest"
-                with m.Elif(read_ahead == READ_AHEAD):
+                with m.Elif(sequencer.done):
+                    m.next = "Rest"
+                with m.Elif(feed.exceeded):
                     m.d.sync += self.error.eq(Error.CODED_DATA)
                     m.next = "Rest"
 
-        # Counters of a run start at 0 with it.
-        run_starts = sequencer.start
-        values = {}
-        for counter, event in (
-            (Counter.CYCLES, run_cycle),
-            (Counter.WAITING, sequencer.waiting),
-            (Counter.BEATS, sequencer.beats.valid),
-            (Counter.TRANSFERS, filler.writes.valid),
-            (Counter.CODED_WORDS, coded_word & ~ended),
-            (Counter.FILLING, filler.filling),
-        ):
-            values[counter] = count_events(m, counter, event, run_starts)
-        values[Counter.LOAD_CYCLES] = count_events(
-            m, Counter.LOAD_CYCLES, loading & ~rest, loader.start)
-
-        m.submodules.layer_ends = layer_ends = Memory(shape=32, depth=target.layers, init=[])
-        layer = Signal(range(target.layers))
-        write_port = layer_ends.write_port()
-        read_port = layer_ends.read_port()
+        m.submodules.counters = counters = Counters(target.layers)
         m.d.comb += [
-            write_port.addr.eq(layer),
-            write_port.data.eq(values[Counter.CYCLES]),
-            write_port.en.eq(sequencer.layer_done),
-            read_port.addr.eq(self.counter),
+            counters.run_starts.eq(sequencer.start),
+            counters.load_starts.eq(loader.start),
+            counters.layer_done.eq(sequencer.layer_done),
+            counters.events.cycles.eq(run_cycle),
+            counters.events.waiting.eq(sequencer.waiting),
+            counters.events.beats.eq(sequencer.beats.valid),
+            counters.events.transfers.eq(filler.writes.valid),
+            counters.events.coded_words.eq(feed.coded),
+            counters.events.filling.eq(filler.filling),
+            counters.events.load_cycles.eq(loading & ~rest),
+            counters.index.eq(self.counter),
+            self.count.eq(counters.count),
         ]
-        with m.If(run_starts):
-            m.d.sync += layer.eq(0)
-        with m.Elif(sequencer.layer_done):
-            m.d.sync += layer.eq(layer + 1)
-
-        chosen = Signal(8)
-        m.d.sync += chosen.eq(self.counter)
-        with m.Switch(chosen):
-            for counter, value in values.items():
-                with m.Case(counter):
-                    m.d.comb += self.count.eq(value)
-            with m.Default():
-                m.d.comb += self.count.eq(read_port.data)
 
         return m
-
-
-def count_events(m, counter, event, clear):
-    """Return a 32-bit count of the cycles with ``event`` since ``clear``."""
-    value = Signal(32, name=f"{counter.name.lower()}_count")
-    with m.If(clear):
-        m.d.sync += value.eq(0)
-    with m.Elif(event):
-        m.d.sync += value.eq(value + 1)
-    return value

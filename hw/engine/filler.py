@@ -1,28 +1,16 @@
 """Filler: has the tiles' weights decoded, layer by layer, and places them in the tile store."""
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.decode.layouts import JOB, WEIGHTS
 from hw.engine.records import RecordReader
+from hw.mac.tiles import write_layout
 from sw.format.schedule import RECORD_WORDS, Dataflow
 
 
-__all__ = ["JOB", "WEIGHTS", "Filler", "tile_write"]
-
-
-#: Kernel rows for the decoder to deliver.
-JOB = data.StructLayout({"kernel_rows": 16, "length": 16, "codebook": 4})
-
-#: Four weights from the decoder; `last` ends a kernel row.
-WEIGHTS = data.StructLayout({"weights": data.ArrayLayout(signed(8), 4), "last": 1})
-
-
-def tile_write(rows):
-    """Return the layout of four weights for the tile store of ``rows`` rows."""
-    return data.StructLayout({
-        "row": range(rows), "address": 9, "half": 1, "weights": data.ArrayLayout(signed(8), 4),
-    })
+__all__ = ["Filler"]
 
 
 class Filler(wiring.Component):
@@ -49,7 +37,7 @@ class Filler(wiring.Component):
         Orders for the decoder, one a filter.
     weights : In(stream.Signature(WEIGHTS))
         What the decoder delivers.
-    writes : Out(stream.Signature(tile_write(target.rows), always_ready=True))
+    writes : Out(stream.Signature(write_layout(target), always_ready=True))
         Weights and their place in the tile store.
     freed : In(1)
         The array is through with the tile that it was given last.
@@ -68,7 +56,7 @@ class Filler(wiring.Component):
             "word": In(32),
             "jobs": Out(stream.Signature(JOB)),
             "weights": In(stream.Signature(WEIGHTS)),
-            "writes": Out(stream.Signature(tile_write(target.rows), always_ready=True)),
+            "writes": Out(stream.Signature(write_layout(target), always_ready=True)),
             "freed": In(1),
             "filled": Out(1),
             "filling": Out(1),

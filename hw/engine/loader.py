@@ -1,15 +1,19 @@
 """Loader: checks the ROM image and hands its sections to those who need them."""
 
 from amaranth import *
-from amaranth.lib import crc, data, stream, wiring
+from amaranth.lib import crc, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.decode.layouts import CODEBOOK_WORD, CODE_WORD
 from hw.engine.fetcher import REGION
+from hw.engine.header import Header
 from hw.engine.records import WRITE as SCHEDULE_WRITE
+from hw.engine.records import RecordCheck
 from hw.mac.outputs import CHANNEL_WRITE, ChannelField
 from sw.format.schedule import RECORD_WORDS
-from sw.format.sections import HEADER_WORDS, MAGIC, SECTIONS, VERSION, Section
+from sw.format.sections import HEADER_WORDS, Section
 from sw.format.status import Error
+from sw.format.tables import RAW_ENTRIES
 
 
 __all__ = ["Loader"]
@@ -17,9 +21,6 @@ __all__ = ["Loader"]
 
 #: Words that section CODE may have.
 CODE_WORDS = 16
-
-#: Codebook entries of a decoder whose symbols are raw.
-RAW_CODEBOOK = 16
 
 
 class Loader(wiring.Component):
@@ -52,11 +53,11 @@ class Loader(wiring.Component):
         Words for the schedule memory.
     channels : Out(stream.Signature(CHANNEL_WRITE, always_ready=True))
         Fields of channel records.
-    code : Out(stream.Signature({"data": 32, "last": 1}))
+    code : Out(stream.Signature(CODE_WORD))
         Section CODE for the decoder.
     code_busy, code_error : In(1)
         The decoder is expanding its table; it can't use it.
-    codebook : Out(stream.Signature({"address": 8, "data": 32}, always_ready=True))
+    codebook : Out(stream.Signature(CODEBOOK_WORD, always_ready=True))
         Section CODEBOOK for the decoder.
     """
 
@@ -72,11 +73,10 @@ class Loader(wiring.Component):
             "words": In(stream.Signature(32)),
             "schedule": Out(stream.Signature(SCHEDULE_WRITE, always_ready=True)),
             "channels": Out(stream.Signature(CHANNEL_WRITE, always_ready=True)),
-            "code": Out(stream.Signature(data.StructLayout({"data": 32, "last": 1}))),
+            "code": Out(stream.Signature(CODE_WORD)),
             "code_busy": In(1),
             "code_error": In(1),
-            "codebook": Out(stream.Signature(
-                data.StructLayout({"address": 8, "data": 32}), always_ready=True)),
+            "codebook": Out(stream.Signature(CODEBOOK_WORD, always_ready=True)),
         })
 
     def elaborate(self, platform):
@@ -84,51 +84,32 @@ class Loader(wiring.Component):
         target = self.target
 
         m.submodules.crc = checksum = crc.catalog.CRC32_ISO_HDLC(data_width=8).create()
+        m.submodules.header = header = Header(target)
+        m.submodules.record_check = record_check = RecordCheck(target)
 
         word = Signal(32)
         byte = Signal(range(4))
         # Words taken since the image began, and words of the section taken.
         taken_words = Signal(16)
         index = Signal(16)
-        lengths = Signal(data.ArrayLayout(16, SECTIONS))
-        total = Signal(16)
-        target_hash = Signal(32)
-        sum_of_lengths = Signal(20)
-        too_long = Signal()
 
         def fail(error):
             m.d.sync += self.error.eq(error)
             m.next = "Finish"
 
-        def take_header():
-            with m.Switch(index):
-                with m.Case(0):
-                    with m.If(self.words.payload[:24] != int.from_bytes(MAGIC, "little")):
-                        fail(Error.NO_IMAGE)
-                    with m.Elif(self.words.payload[24:] != VERSION):
-                        fail(Error.VERSION)
-                with m.Case(1):
-                    m.d.sync += [
-                        total.eq(self.words.payload),
-                        sum_of_lengths.eq(HEADER_WORDS + SECTIONS),
-                        too_long.eq(self.words.payload[16:] != 0),
-                    ]
-                with m.Case(2):
-                    m.d.sync += target_hash.eq(self.words.payload)
-                with m.Default():
-                    m.d.sync += [
-                        lengths.eq(Cat(lengths.as_value()[16:], self.words.payload[:16])),
-                        sum_of_lengths.eq(sum_of_lengths + self.words.payload[:16]),
-                        too_long.eq(too_long | (self.words.payload[16:] != 0)),
-                    ]
-
         section = Signal(Section)
-        length = lengths[0]
+        length = header.lengths[section]
         bias_words = Signal(16)
         layer_word = Signal(range(RECORD_WORDS))
         last = index == length - 1
 
         m.d.comb += [
+            header.words.payload.index.eq(index),
+            header.words.payload.data.eq(self.words.payload),
+            record_check.words.payload.index.eq(layer_word),
+            record_check.words.payload.data.eq(self.words.payload),
+            record_check.words.valid.eq(self.schedule.valid),
+            record_check.clear.eq(self.start),
             self.schedule.payload.address.eq(index),
             self.schedule.payload.data.eq(self.words.payload),
             self.code.payload.data.eq(self.words.payload),
@@ -169,7 +150,7 @@ class Loader(wiring.Component):
                 with m.Case(Section.SHIFT):
                     m.d.comb += self.channels.valid.eq(1)
 
-        codebook_entries = getattr(target.decoder, "symbols", RAW_CODEBOOK)
+        codebook_entries = getattr(target.decoder, "symbols", RAW_ENTRIES)
         most_words = {
             Section.NETWORK: target.memory_words,
             Section.SCHEDULE: target.layers * RECORD_WORDS,
@@ -227,8 +208,8 @@ class Loader(wiring.Component):
                     with m.If(index == HEADER_WORDS - 1):
                         m.next = "Check header"
                     with m.Else():
+                        m.d.comb += header.words.valid.eq(1)
                         m.next = "Add to CRC"
-                        take_header()
 
             with m.State("Add to CRC"):
                 m.d.comb += [checksum.data.eq(crc_byte), checksum.valid.eq(1)]
@@ -245,11 +226,15 @@ class Loader(wiring.Component):
 
             with m.State("Check header"):
                 m.d.comb += checksum.start.eq(1)
-                with m.If(word != checksum.crc):
+                with m.If(~header.is_image):
+                    fail(Error.NO_IMAGE)
+                with m.Elif(~header.is_known):
+                    fail(Error.VERSION)
+                with m.Elif(word != checksum.crc):
                     fail(Error.HEADER_CRC)
-                with m.Elif(target_hash != target.hash):
+                with m.Elif(~header.fits_target):
                     fail(Error.TARGET)
-                with m.Elif(too_long | (sum_of_lengths != total) | (total > target.memory_words)):
+                with m.Elif(~header.fits_memory):
                     fail(Error.LENGTH)
                 with m.Else():
                     m.d.sync += in_header.eq(0)
@@ -259,7 +244,7 @@ class Loader(wiring.Component):
                 m.d.comb += [
                     self.regions.valid.eq(1),
                     self.regions.payload.address.eq(HEADER_WORDS),
-                    self.regions.payload.words.eq(total - HEADER_WORDS),
+                    self.regions.payload.words.eq(header.words_total - HEADER_WORDS),
                 ]
                 with m.If(self.regions.ready):
                     m.next = "Begin section"
@@ -309,6 +294,8 @@ class Loader(wiring.Component):
                     fail(Error.SECTION_CRC)
                 with m.Elif(layer_word != 0):
                     fail(Error.LENGTH)
+                with m.Elif(record_check.illegal):
+                    fail(Error.SCHEDULE)
                 with m.Elif((section == Section.CODE) & self.code_busy):
                     m.next = "Check section"
                 with m.Elif((section == Section.CODE) & self.code_error):
@@ -316,10 +303,7 @@ class Loader(wiring.Component):
 
             with m.State("End section"):
                 m.d.comb += checksum.start.eq(1)
-                m.d.sync += [
-                    lengths.eq(lengths.as_value()[16:]),
-                    section.eq(section + 1),
-                ]
+                m.d.sync += section.eq(section + 1)
                 m.next = "Begin section"
                 with m.If(section == Section.CODED_DATA):
                     m.next = "Finish"

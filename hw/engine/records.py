@@ -5,11 +5,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from sw.format.schedule import HALFWORDS, RECORD_WORDS
+from sw.format.schedule import HALFWORDS, RECORD_WORDS, Dataflow
 from sw.format.timing import RECORD_CYCLES
 
 
-__all__ = ["RECORD", "WRITE", "RecordReader", "ScheduleMemory"]
+__all__ = ["RECORD", "RECORD_WORD", "WRITE", "RecordCheck", "RecordReader", "ScheduleMemory"]
 
 
 FLAGS = data.StructLayout({
@@ -28,6 +28,9 @@ SHAPES = {
 
 #: A layer's record: `sw.format.schedule.ScheduleRecord` as the image holds it.
 RECORD = data.StructLayout({name: SHAPES.get(name, 16) for name in HALFWORDS})
+
+#: A word of a record, and which one it is.
+RECORD_WORD = data.StructLayout({"index": range(RECORD_WORDS), "data": 32})
 
 #: A word for the schedule memory.
 WRITE = data.StructLayout({"address": 16, "data": 32})
@@ -87,6 +90,64 @@ class RecordReader(wiring.Component):
                         m.d.sync += words[number].eq(self.word)
             with m.If(index == RECORD_WORDS):
                 m.d.sync += [reading.eq(0), self.valid.eq(1)]
+
+        return m
+
+
+class RecordCheck(wiring.Component):
+    """Finds records that would keep the filler or the sequencer at work for ever.
+
+    Loops must have a pass, tiles no more outputs than the array has rows, and weights a dataflow.
+    Records that pass may still be wrong: they make wrong outputs, and nothing worse.
+
+    Parameters
+    ----------
+    target : Target
+        Sizes of the accelerator.
+
+    Members
+    -------
+    clear : In(1)
+        Forgets what was found.
+    words : In(stream.Signature(RECORD_WORD, always_ready=True))
+        Words of records, in order.
+    illegal : Out(1)
+        One of them was illegal; from one cycle after the word until ``clear``.
+    """
+
+    def __init__(self, target):
+        self.target = target
+        super().__init__({
+            "clear": In(1),
+            "words": In(stream.Signature(RECORD_WORD, always_ready=True)),
+            "illegal": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        word = Signal(data.ArrayLayout(16, 2))
+        m.d.comb += word.eq(self.words.payload.data)
+        fields = {name: word[number % 2] for number, name in enumerate(HALFWORDS)}
+        dataflow = Signal(2)
+
+        outputs = ("outputs", "outputs_last")
+        loops = ("tiles", "out_height", "out_width", "kernel_rows", "beats")
+        rules = (
+            ("flags", fields["flags"][:2] <= max(Dataflow)),
+            *((name, fields[name] != 0) for name in (*loops, *outputs)),
+            *((name, fields[name] <= self.target.rows) for name in outputs),
+            ("kernel_row", (fields["kernel_row"] != 0) | (dataflow != Dataflow.DENSE)),
+        )
+        broken = Cat((self.words.payload.index == HALFWORDS.index(name) // 2) & ~rule
+                     for name, rule in rules).any()
+
+        with m.If(self.clear):
+            m.d.sync += self.illegal.eq(0)
+        with m.Elif(self.words.valid):
+            m.d.sync += self.illegal.eq(self.illegal | broken)
+            with m.If(self.words.payload.index == 0):
+                m.d.sync += dataflow.eq(fields["flags"])
 
         return m
 

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.engine.records import RECORD, RecordReader
+from hw.engine.walker import PLACE, Countdown, Walker
 from hw.mac.outputs import POSITION
 from sw.format.schedule import RECORD_WORDS, Dataflow
 
@@ -14,15 +15,11 @@ __all__ = ["BEAT", "Sequencer"]
 
 #: What the array does in a cycle: bytes of the activation memory, a word of the tile store.
 BEAT = data.StructLayout({
-    "address": 16,
-    "offset": signed(17),
+    "place": PLACE,
     "row_bytes": 16,
-    "inside": 1,
     "fill": signed(8),
     "weight": 9,
     "dataflow": Dataflow,
-    "first": 1,
-    "last": 1,
     "position": POSITION,
 })
 
@@ -99,123 +96,43 @@ class Sequencer(wiring.Component):
         tiles_filled = Signal(range(3))
         m.d.sync += tiles_filled.eq(tiles_filled + self.filled - self.freed)
 
-        # How many more of each there are, and for each a flag that this is the last one.
-        tiles = Countdown(m, "tiles", 16)
-        lines = Countdown(m, "lines", 16)
-        columns = Countdown(m, "columns", 16)
-        kernel_rows = Countdown(m, "kernel_rows", 16)
-        beats = Countdown(m, "beats", 16)
-
-        # Byte addresses of the beat, and of the first byte of its kernel row, window and line.
-        address = Signal(16)
-        address_row = Signal(16)
-        address_window = Signal(16)
-        address_line = Signal(16)
-        # Offset within the input row, of the beat, its window and its line.
-        offset = Signal(signed(17))
-        offset_window = Signal(signed(17))
-        offset_line = Signal(signed(17))
-        # Input row of the beat and of its window.
-        y = Signal(signed(17))
-        y_window = Signal(signed(17))
+        m.submodules.walker = walker = Walker()
+        tiles = Countdown(m, "tiles")
+        tile_offset = Signal(16)
         weight = Signal(range(target.tile_words))
         weight_tile = Signal()
-        first = Signal()
-        tile_offset = Signal(16)
         position = Signal(POSITION)
         out_tile = Signal(16)
-
         running = Signal()
-        window_ends = beats.last & kernel_rows.last
-        tile_ends = window_ends & columns.last & lines.last
+        place = walker.place
+        m.d.comb += [
+            walker.record.eq(record),
+            walker.tile_offset.eq(tile_offset),
+        ]
 
         # Cycles in which the requantisers take a window's outputs from the array.
         cycles_between = target.rows // target.requantisers
         pause = Signal(range(cycles_between))
-        step = Signal()
-        m.d.comb += step.eq(running & ~(window_ends & (pause != 0)))
-        with m.If(step & window_ends):
+        step = walker.step
+        m.d.comb += step.eq(running & ~(place.last & (pause != 0)))
+        with m.If(step & place.last):
             m.d.sync += pause.eq(cycles_between - 1)
         with m.Elif(pause != 0):
             m.d.sync += pause.eq(pause - 1)
 
         m.d.sync += [
             self.beats.valid.eq(step),
-            self.beats.payload.address.eq(address),
-            self.beats.payload.offset.eq(offset),
+            self.beats.payload.place.eq(place),
             self.beats.payload.row_bytes.eq(record.row_bytes),
-            self.beats.payload.inside.eq((y >= 0) & (y < record.in_height)),
             self.beats.payload.fill.eq(record.flags.fill),
             self.beats.payload.weight.eq(Cat(weight, weight_tile)),
             self.beats.payload.dataflow.eq(record.flags.dataflow),
-            self.beats.payload.first.eq(first),
-            self.beats.payload.last.eq(window_ends),
             self.beats.payload.position.eq(position),
         ]
-
-        def next_beat():
-            beats.step()
-            m.d.sync += [
-                address.eq(address + record.beat_step),
-                offset.eq(offset + record.beat_step),
-            ]
-
-        def next_kernel_row():
-            beats.load(record.beats)
-            kernel_rows.step()
-            m.d.sync += [
-                address.eq(address_row + record.row_bytes),
-                address_row.eq(address_row + record.row_bytes),
-                offset.eq(offset_window),
-                y.eq(y + 1),
-            ]
-
-        def next_column():
-            begin_window(address_window + record.x_step, offset_window + record.x_step, y_window)
-            columns.step()
-            m.d.sync += position.address.eq(position.address + record.out_stride)
-
-        def next_line():
-            begin_window(address_line + record.y_step, offset_line, y_window + record.y_stride)
-            columns.load(record.out_width)
-            lines.step()
-            m.d.sync += [
-                address_line.eq(address_line + record.y_step),
-                position.address.eq(position.address + record.out_stride),
-            ]
-
-        def begin_window(new_address, new_offset, new_y):
-            beats.load(record.beats)
-            kernel_rows.load(record.kernel_rows)
-            m.d.sync += [
-                *(register.eq(new_address) for register in (address, address_row, address_window)),
-                *(register.eq(new_offset) for register in (offset, offset_window)),
-                *(register.eq(new_y) for register in (y, y_window)),
-            ]
-
         with m.If(step):
-            m.d.sync += [first.eq(window_ends), weight.eq(Mux(window_ends, 0, weight + 1))]
-            with m.If(~beats.last):
-                next_beat()
-            with m.Elif(~kernel_rows.last):
-                next_kernel_row()
-            with m.Elif(~columns.last):
-                next_column()
-            with m.Else():
-                next_line()
-
-        def begin_tile():
-            begin_window(record.origin + tile_offset, record.x_start + tile_offset, record.y_start)
-            columns.load(record.out_width)
-            lines.load(record.out_height)
-            m.d.sync += [
-                address_line.eq(record.origin + tile_offset),
-                offset_line.eq(record.x_start + tile_offset),
-                first.eq(1),
-                weight.eq(0),
-                position.address.eq(out_tile),
-                position.count.eq(Mux(tiles.last, record.outputs_last, record.outputs)),
-            ]
+            m.d.sync += weight.eq(Mux(place.last, 0, weight + 1))
+            with m.If(place.last):
+                m.d.sync += position.address.eq(position.address + record.out_stride)
 
         layers_left = Signal.like(self.layers)
         drain_left = Signal(range(self.drain + 1))
@@ -247,7 +164,12 @@ class Sequencer(wiring.Component):
                     m.next = "Next tile"
 
             with m.State("Next tile"):
-                begin_tile()
+                m.d.comb += walker.begin.eq(1)
+                m.d.sync += [
+                    weight.eq(0),
+                    position.address.eq(out_tile),
+                    position.count.eq(Mux(tiles.last, record.outputs_last, record.outputs)),
+                ]
                 with m.If(~dense | (tiles_filled != 0)):
                     m.next = "Run"
                 with m.Else():
@@ -255,7 +177,7 @@ class Sequencer(wiring.Component):
 
             with m.State("Run"):
                 m.d.comb += running.eq(1)
-                with m.If(step & tile_ends):
+                with m.If(step & walker.tile_ends):
                     tiles.step()
                     m.d.comb += self.freed.eq(dense)
                     m.d.sync += [
@@ -280,18 +202,3 @@ class Sequencer(wiring.Component):
                         m.next = "Idle"
 
         return m
-
-
-class Countdown:
-    """A loop counter whose end is known in a register."""
-
-    def __init__(self, m, name, width):
-        self.m = m
-        self.left = Signal(width, name=f"{name}_left")
-        self.last = Signal(name=f"{name}_last")
-
-    def load(self, count):
-        self.m.d.sync += [self.left.eq(count), self.last.eq(count == 1)]
-
-    def step(self):
-        self.m.d.sync += [self.left.eq(self.left - 1), self.last.eq(self.left == 2)]

@@ -62,9 +62,10 @@ class RequestCheck(wiring.Component):
             with m.Case(Request.IDENTIFY, Request.STATUS):
                 m.d.comb += fits.eq(self.length == 0)
             with m.Case(Request.LOAD):
+                # It may end a run.
                 m.d.comb += [
                     fits.eq(self.length == 0),
-                    waits.eq(1),
+                    waits.eq(self.state == State.LOADING),
                 ]
             with m.Case(Request.RUN):
                 m.d.comb += [

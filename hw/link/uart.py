@@ -17,6 +17,8 @@ def bit_cycles(clock_hz, baud):
     ValueError
         If there are fewer than 8, or no whole number within 2 % of them.
     """
+    if baud < 1:
+        raise ValueError(f"Baud rate must be positive, not {baud}")
     cycles = round(clock_hz / baud)
     if cycles < 8:
         raise ValueError(f"Clock must be at least 8 times the {baud} baud, not {clock_hz} Hz")

@@ -8,16 +8,26 @@ from hw.pipeline import delay
 from hw.primitives.pdpw16kd import PDPW16KD
 
 
-__all__ = ["TileStore", "weights_layout"]
+__all__ = ["TileStore", "weights_layout", "write_layout"]
 
 
 #: Weights in a write: what one block RAM holds in a word.
-WRITE = 4
+WRITE_WEIGHTS = 4
 
 
 def weights_layout(target):
     """Return the layout of what the array multiplies in a beat: ``columns`` weights a row."""
     return data.ArrayLayout(data.ArrayLayout(signed(8), target.columns), target.rows)
+
+
+def write_layout(target):
+    """Return the layout of a write: four weights of a row, and where they belong."""
+    return data.StructLayout({
+        "row": range(target.rows),
+        "address": 9,
+        "half": 1,
+        "weights": data.ArrayLayout(signed(8), WRITE_WEIGHTS),
+    })
 
 
 class TileStore(wiring.Component):
@@ -34,7 +44,7 @@ class TileStore(wiring.Component):
 
     Members
     -------
-    writes : In(stream)
+    writes : In(stream.Signature(write_layout(target), always_ready=True))
         Four weights of a row. ``address`` counts words of ``columns`` weights, over both tiles.
         With 8 columns ``half`` says which four, and half 0 clears half 1: write it first. With 4
         columns ``half`` is 0.
@@ -49,12 +59,7 @@ class TileStore(wiring.Component):
     def __init__(self, target):
         self.target = target
         super().__init__({
-            "writes": In(stream.Signature(data.StructLayout({
-                "row": range(target.rows),
-                "address": 9,
-                "half": 1,
-                "weights": data.ArrayLayout(signed(8), WRITE),
-            }), always_ready=True)),
+            "writes": In(stream.Signature(write_layout(target), always_ready=True)),
             "reads": In(stream.Signature(9, always_ready=True)),
             "weights": Out(stream.Signature(weights_layout(target), always_ready=True)),
         })
@@ -69,7 +74,7 @@ class TileStore(wiring.Component):
 
         for row in range(self.target.rows):
             words = []
-            for half in range(self.target.columns // WRITE):
+            for half in range(self.target.columns // WRITE_WEIGHTS):
                 m.submodules[f"row{row}_half{half}"] = block = PDPW16KD()
                 m.d.comb += [
                     block.writes.valid.eq(write_valid & (write.row == row) & (write.half <= half)),
@@ -78,7 +83,7 @@ class TileStore(wiring.Component):
                     block.reads.valid.eq(read_valid),
                     block.reads.payload.eq(read),
                 ]
-                words.append(block.data[:8 * WRITE])
+                words.append(block.data[:8 * WRITE_WEIGHTS])
             m.d.comb += self.weights.payload[row].eq(Cat(words))
         m.d.comb += self.weights.valid.eq(
             delay(m, read_valid, PDPW16KD.latency, reset_less=False))

@@ -9,7 +9,17 @@ from amaranth.utils import exact_log2
 from hw.pipeline import delay
 
 
-__all__ = ["ActivationMemory"]
+__all__ = ["READ", "ActivationMemory"]
+
+
+#: Consecutive bytes to read: their address, and what tells which of them are padding.
+READ = data.StructLayout({
+    "address": 16,
+    "offset": signed(17),
+    "row_bytes": 16,
+    "inside": 1,
+    "fill": signed(8),
+})
 
 
 class ActivationMemory(wiring.Component):
@@ -27,7 +37,7 @@ class ActivationMemory(wiring.Component):
 
     Members
     -------
-    reads : In(stream)
+    reads : In(stream.Signature(READ, always_ready=True))
         Byte b of the bytes from ``address`` on lies ``offset + b`` bytes from the beginning of its
         row of the image. It reads as ``fill`` unless the row is ``inside`` the image and
         ``0 <= offset + b < row_bytes``.
@@ -43,13 +53,7 @@ class ActivationMemory(wiring.Component):
     def __init__(self, target):
         self.target = target
         super().__init__({
-            "reads": In(stream.Signature(data.StructLayout({
-                "address": 16,
-                "offset": signed(17),
-                "row_bytes": 16,
-                "inside": 1,
-                "fill": signed(8),
-            }), always_ready=True)),
+            "reads": In(stream.Signature(READ, always_ready=True)),
             "activations": Out(stream.Signature(
                 data.ArrayLayout(signed(8), target.columns), always_ready=True)),
             "writes": In(stream.Signature(data.StructLayout({

@@ -1,5 +1,6 @@
 """The report of a build: checked against its schema, and as people read it."""
 
+import io
 import json
 from pathlib import Path
 
@@ -76,10 +77,12 @@ def summary(report):
 
 def details(report):
     """Return the tables that only the report's file holds: layers and blocks."""
-    layers = Table("layer", "cycles", "predicted", "bound by", "MAC utilisation", title="Layers")
+    layers = Table("layer", "cycles", "predicted", "stalls", "predicted", "bound by",
+                   "MAC utilisation", title="Layers")
     for layer in report["throughput"]["layers"]:
         utilisation = layer["mac_utilisation"]
         layers.add_row(layer["name"], f"{layer['cycles']:,}", f"{layer['predicted']:,}",
+                       f"{layer['stall_cycles']:,}", f"{layer['predicted_stall_cycles']:,}",
                        layer["binds"], "" if utilisation is None else percent(utilisation))
     by_block = report["resources"]["by_block"]
     blocks = Table("block", "lut4", "ff", "ebr", "dsp", title="Blocks", caption=by_block["method"])
@@ -97,17 +100,25 @@ def write(report, directory):
         If the report doesn't conform to its schema; nothing is written then.
     """
     validate(report)
-    (directory / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    with (directory / "report.txt").open("w") as file:
-        console = Console(file=file, width=120)
-        console.print(summary(report), *details(report))
-        path = report["timing"]["critical_path"]
-        console.print(f"Critical path: {path['from']} to {path['to']}, {path['delay_ns']:.2f} ns, "
-                      f"{path['routing_ns']:.2f} ns of it routing, {path['logic_levels']} LUTs")
-        console.print(f"Power: {report['power']['uncertainty']}. Not counted: "
-                      f"{'; '.join(report['power']['not_counted'])}.")
-        console.print("Made with", ", ".join(f"{tool} {version}"
-                                             for tool, version in report["tools"].items()))
+    for name, text in (("report.txt", render(report)),
+                       ("report.json", json.dumps(report, indent=2) + "\n")):
+        partial = directory / f"{name}.partial"
+        partial.write_text(text)
+        partial.replace(directory / name)
+
+
+def render(report):
+    """Return the whole report as people read it."""
+    console = Console(file=io.StringIO(), width=120)
+    console.print(summary(report), *details(report))
+    path = report["timing"]["critical_path"]
+    console.print(f"Critical path: {path['from']} to {path['to']}, {path['delay_ns']:.2f} ns, "
+                  f"{path['routing_ns']:.2f} ns of it routing, {path['logic_levels']} LUTs")
+    console.print(f"Power: {report['power']['uncertainty']}. Not counted: "
+                  f"{'; '.join(report['power']['not_counted'])}.")
+    console.print("Made with", ", ".join(f"{tool} {version}"
+                                         for tool, version in report["tools"].items()))
+    return console.file.getvalue()
 
 
 def percent(fraction):

@@ -2,8 +2,10 @@
 
 import re
 
+from rich.table import Table
 
-__all__ = ["DEVICES", "blocks", "count_cells", "excess", "hard_blocks", "report_resources"]
+
+__all__ = ["ExcessError", "blocks", "count_cells", "fit", "hard_blocks", "report_resources"]
 
 
 #: What nextpnr finds in a device. It takes a 12F for the 25F that it is made as.
@@ -16,7 +18,11 @@ DEVICES = {
 
 NEXTPNR_BELS = {"lut4": "TRELLIS_COMB", "ff": "TRELLIS_FF", "ebr": "DP16KD", "dsp": "MULT18X18D"}
 
-EBR_BITS = 18432
+# Shapes of a block RAM: words and bits of each.
+EBR_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
+
+# yosys puts a memory into LUTs up to 18 cells of 16 words and 4 bits, and into a block RAM from 24.
+EBR_CELLS = 24
 
 # A memory in Verilog as Amaranth generates it.
 MEMORY = re.compile(r"^ +reg \[(\d+):0\] \S+ +\[(\d+):0\];", re.MULTILINE)
@@ -81,26 +87,70 @@ def blocks(stat, *, top, depth=2):
     return {block: used for block, used in sorted(totals.items()) if any(used.values())}
 
 
-def excess(needed, available):
-    """Return what of ``needed`` is more than ``available``.
+class ExcessError(ValueError):
+    """What a design needs more of than a device has.
 
-    Returns
-    -------
-    list of (str, int, int, int)
-        Name, needed, available, and the difference.
+    Parameters
+    ----------
+    device : str
+        The device.
+    rows : list of (str, int, int)
+        Name, needed and available.
     """
-    return [(name, count, available[name], count - available[name])
-            for name, count in needed.items() if count > available[name]]
+
+    def __init__(self, device, rows):
+        super().__init__(f"too big for {device}: " + ", ".join(
+            f"{needed:,} {name} of {available:,}" for name, needed, available in rows))
+        self.rows = rows
+
+    @property
+    def table(self):
+        table = Table("", "needed", "available", "too many")
+        for name, needed, available in self.rows:
+            table.add_row(name, f"{needed:,}", f"{available:,}", f"{needed - available:,}")
+        return table
+
+
+def fit(needed, device):
+    """Refuse a design that needs more than the device has.
+
+    Parameters
+    ----------
+    needed : dict of str to int
+        Number by resource.
+    device : str
+        A key of ``DEVICES``.
+
+    Raises
+    ------
+    ExcessError
+        If there are too few of a resource.
+    """
+    available = DEVICES[device]
+    if rows := [(name, count, available[name]) for name, count in needed.items()
+                if count > available[name]]:
+        raise ExcessError(device, rows)
 
 
 def hard_blocks(verilog):
     """Return the least block RAM and multipliers that ``verilog`` takes, without a synthesis.
 
-    Block RAM is what it instantiates and what its memories fill to the last bit.
+    Block RAM is what it instantiates and what its memories, whose reads are clocked, can't do
+    without.
     """
     needed = {resource: sum(len(re.findall(rf"^ +{cell} ", verilog, re.MULTILINE))
                             for cell in YOSYS_CELLS[resource])
               for resource in ("ebr", "dsp")}
     for last_bit, last_word in MEMORY.findall(verilog):
-        needed["ebr"] += (int(last_bit) + 1) * (int(last_word) + 1) // EBR_BITS
+        needed["ebr"] += block_rams(int(last_word) + 1, int(last_bit) + 1)
     return needed
+
+
+def block_rams(words, bits):
+    """Return the least block RAMs of a memory; 0 if it becomes distributed RAM."""
+    count = min(ceil(words, depth) * ceil(bits, width) for depth, width in EBR_SHAPES)
+    return count if ceil(words, 16) * ceil(bits, 4) >= EBR_CELLS * count else 0
+
+
+def ceil(dividend, divisor):
+    return -(-dividend // divisor)

@@ -1,7 +1,9 @@
 """Bench of the engine alone: jobs, and images with flipped bits, without the serial line.
 
 `flip_bits` takes the job's ``image`` and ``flips``, pairs of a byte and a bit; its results hold
-``errors``, the accelerator's error for each flip.
+``errors``, the accelerator's error for each flip. `try_images` takes ``images``, runs those that
+can be loaded, and gives ``errors`` likewise. `end_run` takes ``endless``, an image whose run never
+ends in practice, and ``image``, which must run after a load has ended that one.
 """
 
 from pathlib import Path
@@ -92,7 +94,8 @@ class DirectLink:
         await self.ports.strobe("load")
 
     @resume
-    async def wait(self):
+    async def wait(self, _):
+        """Wait as long as `Ports.settle` does, in simulated time."""
         state, error = await self.ports.settle()
         assert state is State.READY, error.name
 
@@ -146,3 +149,44 @@ async def flip_bits(dut):
     await ports.strobe("load")
     assert await ports.settle() == (State.READY, Error.NONE)
     np.savez(job["results"], errors=np.array(errors))
+
+
+@cocotb.test()
+async def try_images(dut):
+    job = read_job()
+    ports = Ports(dut)
+    await start(dut, job["clock_hz"])
+    errors = []
+    for name in job["images"]:
+        await ports.write_words(0, np.fromfile(name, "<u4").tolist())
+        await ports.strobe("load")
+        state, error = await ports.settle()
+        if state is State.READY:
+            await ports.strobe("run")
+            state, error = await ports.settle()
+        assert (state is State.FAILED) == (error is not Error.NONE)
+        errors.append(error)
+    np.savez(job["results"], errors=np.array(errors))
+
+
+@cocotb.test()
+async def end_run(dut):
+    job = read_job()
+    ports = Ports(dut)
+    await start(dut, job["clock_hz"])
+    await ports.write_words(0, np.fromfile(job["endless"], "<u4").tolist())
+    await ports.strobe("load")
+    assert await ports.settle() == (State.READY, Error.NONE)
+    await ports.strobe("run")
+    await ClockCycles(dut.clk, 20_000)
+    assert int(dut.state.value) == State.RUNNING
+
+    await ports.strobe("load")
+    assert int(dut.state.value) == State.LOADING
+    assert await ports.settle() == (State.READY, Error.NONE)
+    await ports.write_words(0, np.fromfile(job["image"], "<u4").tolist())
+    await ports.strobe("load")
+    assert await ports.settle() == (State.READY, Error.NONE)
+    await ports.strobe("run")
+    assert await ports.settle() == (State.READY, Error.NONE)
+    np.savez(job["results"])

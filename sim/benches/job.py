@@ -4,7 +4,7 @@ A job is a JSON file, named by the environment variable HEADRACE_JOB: ``clock_hz
 ``results`` (the npz file to write) and ``parts``. A part has ``image`` (a file to write and load,
 or null for the image that is there), ``inputs`` (an npy file of int8, one input a row),
 ``input_address``, ``output_address``, ``output_bytes`` and ``layers``. The results hold
-``outputs0``, ``counters0`` and ``layer_ends0`` for part 0, and so on.
+``outputs0``, ``counters0``, ``layer_ends0`` and ``layer_waiting0`` for part 0, and so on.
 """
 
 import json
@@ -22,6 +22,8 @@ from sw.format.status import Counter
 __all__ = ["read_job", "run_parts", "start"]
 
 
+#: Seconds that a load or a run may take: only a hung one takes so long.
+PATIENCE = 3600
 
 
 def read_job():
@@ -46,16 +48,16 @@ def run_parts(link, parts):
         if part["image"] is not None:
             link.write_image(Path(part["image"]).read_bytes())
             link.load()
-        link.wait()
-        outputs, counters, layer_ends = [], [], []
+        link.wait(PATIENCE)
+        found = {name: [] for name in ("outputs", "counters", "layer_ends", "layer_waiting")}
         for x in np.load(part["inputs"]):
             link.write_input(part["input_address"], x.tobytes())
             link.run()
-            link.wait()
-            outputs.append(np.frombuffer(
-                link.read_output(part["output_address"], part["output_bytes"]), np.int8))
-            counters.append(link.counters(0, Counter.LOAD_CYCLES + 1))
-            layer_ends.append(link.counters(Counter.LAYER, part["layers"]))
-        results |= {f"outputs{number}": np.array(outputs), f"counters{number}": np.array(counters),
-                    f"layer_ends{number}": np.array(layer_ends)}
+            link.wait(PATIENCE)
+            outputs = link.read_output(part["output_address"], part["output_bytes"])
+            found["outputs"].append(np.frombuffer(outputs, np.int8))
+            found["counters"].append(link.counters(0, Counter.LOAD_CYCLES + 1))
+            found["layer_ends"].append(link.counters(Counter.LAYER, part["layers"]))
+            found["layer_waiting"].append(link.counters(Counter.LAYER_WAITING, part["layers"]))
+        results |= {f"{name}{number}": np.array(values) for name, values in found.items()}
     return results

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..format.sections import FormatError, pack_code
-from ..format.tables import GROUP, RawTable
+from ..format.tables import GROUP, RAW_WIDTHS, RawTable
 
 
 __all__ = ["RawCodec"]
@@ -28,7 +28,7 @@ class RawCodec:
         """
         least = min((int(symbols.min()) for symbols in layers if symbols.size), default=0)
         most = max((int(symbols.max()) for symbols in layers if symbols.size), default=0)
-        for bits in (1, 2, 4, 8):
+        for bits in RAW_WIDTHS:
             if 0 <= least and most < 1 << bits:
                 return RawTable(bits)
         raise ValueError(f"Raw symbols must be 0 to 255, not {least} to {most}")

@@ -127,9 +127,8 @@ class LayerDescriptor:
             if not 0 <= pad < kernel:
                 raise ValueError(f"{name}: padding must be 0 to {kernel - 1}, not {pad}")
             if (out - 1) * stride - pad >= size:
-                raise ValueError(f"{name}: output {label} {out} reaches beyond the input's {size}")
-            if (out - 1) * stride - pad + kernel - size >= kernel:
-                raise ValueError(f"{name}: output {label} {out} lies wholly in padding")
+                raise ValueError(f"{name}: the last of {out} outputs lies wholly in padding: "
+                                 f"{label} must be at most {(size + pad - 1) // stride + 1}")
 
     def check_operation(self, name: str) -> None:
         adds = self.operation is Operation.ADD

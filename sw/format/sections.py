@@ -12,9 +12,9 @@ from .layers import InputDescription, LayerDescriptor, Operation, Rounding
 from .tables import AutomatonShape, CodeTable, PrefixTable, RawTable
 
 
-__all__ = ["HEADER_WORDS", "MAGIC", "MAX_LAYERS", "SECTIONS", "VERSION", "Codec", "FormatError",
-           "Section", "crc32", "pack_code", "pack_header", "pack_network", "unpack_code",
-           "unpack_header", "unpack_network"]
+__all__ = ["HEADER_WORDS", "MAGIC", "MAX_LAYERS", "MAX_WEIGHTS", "MAX_WORDS", "SECTIONS", "VERSION",
+           "Codec", "FormatError", "Section", "crc32", "pack_code", "pack_header", "pack_network",
+           "unpack_code", "unpack_header", "unpack_network"]
 
 
 MAGIC = b"HRI"
@@ -55,8 +55,14 @@ Shape = tuple[int, int, int]
 #: What a layer, or the input, gives: its shape, scale and zero point.
 Made = tuple[Shape, float, int]
 
+#: Words that an image for a target may have: gateware counts them with 16 bits.
+MAX_WORDS = 0xffff
+
 #: Layers that section NETWORK may describe.
 MAX_LAYERS = 64
+
+#: Weights that all layers may have together. Zero runs make many of a few words.
+MAX_WEIGHTS = 1 << 24
 
 #: Input: scale, mean, divisor, shape, zero point, number of layers.
 INPUT = struct.Struct("<3d3HbB")
@@ -90,8 +96,8 @@ def unpack_header(image: bytes, *, whole: bool = True) -> tuple[int, dict[Sectio
     Raises
     ------
     FormatError
-        If it isn't an image of this version, its header is damaged, or it has another length than
-        its header says.
+        If it isn't an image of this version, its header is damaged, or it is too long or has
+        another length than its header says.
     """
     if image[:3] != MAGIC:
         raise FormatError(f"not a ROM image: it begins with {image[:3]!r}, not {MAGIC!r}")
@@ -107,6 +113,8 @@ def unpack_header(image: bytes, *, whole: bool = True) -> tuple[int, dict[Sectio
     if total != HEADER_WORDS + sum(lengths) + SECTIONS:
         raise FormatError(f"header: sections make {HEADER_WORDS + sum(lengths) + SECTIONS} words, "
                           f"not {total}")
+    if target_hash and total > MAX_WORDS:
+        raise FormatError(f"header: image must have at most {MAX_WORDS} words, not {total}")
     if whole and total * 4 != len(image):
         raise FormatError(f"image has {len(image)} bytes, its header says {total * 4}")
     return target_hash, dict(zip(Section, lengths, strict=True))
@@ -157,10 +165,12 @@ def pack_network(source: InputDescription, layers: tuple[LayerDescriptor, ...]) 
     Raises
     ------
     ValueError
-        If there are no or too many layers, or one doesn't take what an earlier one gives.
+        If there are no or too many layers or weights, or a layer doesn't take what an earlier one
+        gives.
     """
     if not 1 <= len(layers) <= MAX_LAYERS:
         raise ValueError(f"Image must have 1 to {MAX_LAYERS} layers, not {len(layers)}")
+    check_weights(layers)
     shape = layers[0].input_shape
     data = INPUT.pack(source.scale, source.mean, source.divisor, *shape, source.zero_point,
                       len(layers))
@@ -187,7 +197,8 @@ def unpack_network(data: bytes) -> tuple[InputDescription, tuple[LayerDescriptor
     Raises
     ------
     FormatError
-        If the section has another length than its layers need, or a value is out of range.
+        If the section has another length than its layers need, a value is out of range, or there
+        are no or too many weights.
     """
     if len(data) < INPUT.size:
         raise FormatError(f"network: an input takes {INPUT.size} bytes, not {len(data)}")
@@ -209,10 +220,20 @@ def unpack_network(data: bytes) -> tuple[InputDescription, tuple[LayerDescriptor
             raise FormatError(f"network: layer {number}: {error}") from error
         made.append((layers[-1].output_shape, layers[-1].output_scale,
                      layers[-1].output_zero_point))
+    try:
+        check_weights(layers)
+    except ValueError as error:
+        raise FormatError(f"network: {error}") from error
     source = InputDescription(scale, zero_point, mean, divisor)
     if pack_network(source, tuple(layers)) != data:
         raise FormatError("network: reserved bytes must be zero")
     return source, tuple(layers)
+
+
+def check_weights(layers: Sequence[LayerDescriptor]) -> None:
+    weights = sum(layer.weights for layer in layers)
+    if not 1 <= weights <= MAX_WEIGHTS:
+        raise ValueError(f"Layers must have 1 to {MAX_WEIGHTS} weights together, not {weights}")
 
 
 def unpack_layer(record: tuple[Any, ...], made: Sequence[Made]) -> LayerDescriptor:

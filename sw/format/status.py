@@ -35,8 +35,10 @@ class Error(IntEnum):
     SECTION_CRC = 6
     #: The code table isn't a complete code that this decoder can read.
     CODE_TABLE = 7
-    #: The coded data ended before the last weight.
+    #: A run took more than 64 zero words behind the coded data: they end too early.
     CODED_DATA = 8
+    #: A schedule record holds a number that no layer can have.
+    SCHEDULE = 9
 
 
 class Counter(IntEnum):
@@ -58,3 +60,5 @@ class Counter(IntEnum):
     LOAD_CYCLES = 6
     #: Value of CYCLES at the end of layer n, in counter LAYER + n.
     LAYER = 64
+    #: Value of WAITING at the end of layer n, in counter LAYER_WAITING + n.
+    LAYER_WAITING = 128

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 
-__all__ = ["GROUP", "MAX_CODE_LENGTH", "MAX_RUNS", "AutomatonShape", "CodeTable", "PrefixTable",
-           "RawShape", "RawTable"]
+__all__ = ["GROUP", "MAX_CODE_LENGTH", "MAX_RUNS", "RAW_ENTRIES", "RAW_WIDTHS", "AutomatonShape",
+           "CodeTable", "PrefixTable", "RawShape", "RawTable"]
 
 
 #: Symbols in a group, the unit in which substreams take symbols and decoders deliver them.
@@ -16,6 +16,12 @@ MAX_CODE_LENGTH = 12
 
 #: Zero-run symbols that a code table may have.
 MAX_RUNS = 3
+
+#: Bits that raw symbols may have. The widest are weights; the others, indices.
+RAW_WIDTHS = (1, 2, 4, 8)
+
+#: Entries of a codebook for raw symbols.
+RAW_ENTRIES = 16
 
 #: Bits of a row of the automaton's table: the width of one block RAM port.
 ROW_BITS = 18
@@ -118,7 +124,7 @@ class RawTable:
     symbol_bits: int
 
     def __post_init__(self) -> None:
-        if self.symbol_bits not in (1, 2, 4, 8):
+        if self.symbol_bits not in RAW_WIDTHS:
             raise ValueError(f"Raw symbols must have 1, 2, 4 or 8 bits, not {self.symbol_bits}")
 
 

@@ -3,6 +3,7 @@
 import json
 import zlib
 from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 
 from .tables import AutomatonShape, RawShape
 
@@ -94,6 +95,23 @@ PRESETS = {
 
 
 def find_targets(target_hash: int) -> dict[str, Target]:
-    """Return the presets that have this hash, with either decoder, as ``board:device``."""
-    return {f"{board}:{device}": target for (board, device), preset in PRESETS.items()
-            for target in (preset, preset.with_decoder(RawShape())) if target.hash == target_hash}
+    """Return the targets that have this hash.
+
+    Returns
+    -------
+    dict of str to Target
+        The presets, with either decoder, as ``board:device``; if there is none, a preset with
+        another array, called by the array's sizes.
+    """
+    named = ((f"{board}:{device}", preset) for (board, device), preset in PRESETS.items())
+    arrays = ((f"{rows} x {columns} array, {requantisers} requantisers",
+               replace(preset, rows=rows, columns=columns, requantisers=requantisers))
+              for preset in dict.fromkeys(PRESETS.values())
+              for rows, columns, requantisers in product(range(4, 33), (4, 8), (1, 2, 4))
+              if rows % requantisers == 0)
+    for candidates in (named, arrays):
+        found = {name: target for name, like in candidates
+                 for target in (like, like.with_decoder(RawShape())) if target.hash == target_hash}
+        if found:
+            return found
+    return {}

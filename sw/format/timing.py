@@ -1,11 +1,19 @@
 """Cycles that the gateware takes: it is built to them, the schedule predicts with them."""
 
 from .schedule import RECORD_WORDS
+from .tables import GROUP, MAX_CODE_LENGTH, AutomatonShape, RawShape
 from .target import Target
 
 
-__all__ = ["RECORD_CYCLES", "drain_cycles"]
+__all__ = ["FETCH_CYCLES", "JOB_CYCLES", "RECORD_CYCLES", "decoder_latency", "drain_cycles",
+           "groups_ahead"]
 
+
+#: From the start of a run until the decoder takes the first word of the coded data.
+FETCH_CYCLES = 3
+
+#: From a tile's first order to the decoder until weights that have been decoded come.
+JOB_CYCLES = 6
 
 #: From asking for a schedule record until it is there.
 RECORD_CYCLES = RECORD_WORDS + 2
@@ -19,3 +27,22 @@ def drain_cycles(target: Target) -> int:
     """
     adders = target.columns.bit_length() - 1
     return 26 + adders + target.rows // target.requantisers
+
+
+def decoder_latency(shape: RawShape | AutomatonShape) -> int:
+    """Return the cycles from a word of coded data until weights that end in it come.
+
+    An automaton's are those of a group that ends in the word's first pieces.
+    """
+    return 4 if isinstance(shape, RawShape) else 11
+
+
+def groups_ahead(shape: RawShape | AutomatonShape) -> int:
+    """Return how many groups a decoder begins while one waits to be taken.
+
+    An automaton's queue holds the steps of the longest group: two for each of its turns.
+    """
+    if isinstance(shape, RawShape):
+        return 1
+    turns = -(-(GROUP * MAX_CODE_LENGTH - 1) // shape.step_bits)
+    return 1 << (2 * turns + 2).bit_length()

@@ -10,13 +10,14 @@ from types import TracebackType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from rich import get_console
 from rich.progress import track
 
 from sw.format.layers import InputDescription, LayerDescriptor
 from sw.format.link import BAUD
 from sw.format.sections import (HEADER_WORDS, FormatError, Section, crc32, unpack_header,
                                 unpack_network)
-from sw.format.status import Counter
+from sw.format.status import Counter, State
 from sw.format.target import Target, find_targets
 from sw.image import read_image, retarget
 from sw.network import Quantisation, quantise_input
@@ -30,6 +31,9 @@ __all__ = ["Accelerator", "Description", "Inferences"]
 
 
 Int8Array = NDArray[np.int8]
+
+#: Seconds that a run may take: a virtual board is slow.
+PATIENCE = 60
 
 
 @dataclass(frozen=True)
@@ -190,11 +194,12 @@ class Accelerator:
         input_address, *_, output_address = place_activations(description.layers, target)
         outputs, cycles, seconds = [], [], []
         for values in track(inputs, "inferring", transient=True,
-                            disable=not progress or len(inputs) == 1):
+                            disable=len(inputs) == 1 or not (
+                                progress and get_console().is_terminal)):
             start = time.perf_counter()
             self.link.write_input(input_address, values.tobytes())
             self.link.run()
-            self.link.wait()
+            self.link.wait(PATIENCE)
             data = self.link.read_output(output_address, description.outputs)
             seconds.append(time.perf_counter() - start)
             outputs.append(np.frombuffer(data, np.int8))
@@ -267,6 +272,9 @@ class Accelerator:
         if len(data) > 4 * self.identification.memory_words:
             raise ScheduleError(f"image must have at most {4 * self.identification.memory_words} "
                                 f"bytes, as the weight memory, not {len(data)}")
+        if self.link.status()[0] is State.RUNNING:
+            # It may be one that never ends; a load ends it.
+            self.link.load()
         with contextlib.suppress(FailedError):
             self.link.wait()
         self.link.write_image(data, progress=progress)

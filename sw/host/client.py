@@ -1,5 +1,6 @@
 """Client of the host link: docs/link.md, one method a request."""
 
+import contextlib
 import errno
 import struct
 import time
@@ -38,13 +39,13 @@ __all__ = ["ByteStream", "FailedError", "Link", "LinkError", "MalformedError", "
 
 #: Requests that may wait for their responses while an image is written. A response to a write is
 #: shorter than the next write, so the accelerator keeps up however many there are.
-WINDOW = 16
+WINDOW = 32
 
 #: Bytes without a response among them that mean that none will come.
 NOISE = 16 * (MAX_BODY + 2)
 
 REASONS = {
-    Result.UNKNOWN_TYPE: "it doesn't know the request",
+    Result.UNKNOWN_TYPE: "it doesn't know the request; it is older than this Headrace",
     Result.BAD_LENGTH: "the request has a wrong length",
     Result.BUSY: "it is loading an image or running",
     Result.NOT_READY: "no image is loaded; write one",
@@ -53,6 +54,7 @@ REASONS = {
 
 
 FAILURES = {
+    Error.NONE: "it doesn't say why",
     Error.NO_IMAGE: "there is no image in its memory; write one",
     Error.VERSION: "its image is of another format version; compress the network anew",
     Error.HEADER_CRC: "its image is damaged; write it again",
@@ -61,12 +63,12 @@ FAILURES = {
     Error.SECTION_CRC: "its image is damaged; write it again",
     Error.CODE_TABLE: "its image isn't coded for the accelerator's decoder",
     Error.CODED_DATA: "its image has too few coded data; compress the network anew",
+    Error.SCHEDULE: "its image has a schedule that makes no sense; compress the network anew",
 }
 
 PORT_TROUBLE = {
     errno.ENOENT: "there is no such port; is the cable plugged in, or the virtual board running?",
-    errno.EACCES: "you may not use it; install docs/60-headrace.rules as the file says, or join "
-                  "its group, dialout",
+    errno.EACCES: "you may not use it; docs/60-headrace.rules says how to be allowed",
     errno.EAGAIN: "another program uses it",
     errno.EBUSY: "another program uses it",
     errno.EIO: "nothing is at its other end; is the virtual board running?",
@@ -105,8 +107,8 @@ class FailedError(LinkError):
     """An image can't be loaded, or a run gave up; ``error`` says why."""
 
     def __init__(self, error: Error) -> None:
-        reason = FAILURES.get(error, "it doesn't say why")
-        super().__init__(f"the accelerator reports error {error.value}, {error.name}: {reason}")
+        super().__init__(f"the accelerator reports error {error.value}, {error.name}: "
+                         f"{FAILURES[error]}")
         self.error = error
 
 
@@ -129,10 +131,14 @@ def open_port(port: str, baud: int = BAUD, timeout: float = 1.0) -> serial.Seria
         If there is no such port or it can't be used.
     """
     try:
-        return serial.serial_for_url(port, baudrate=baud, timeout=timeout, exclusive=True)
-    except (ValueError, OSError) as error:
+        stream = serial.serial_for_url(port, baudrate=baud, timeout=timeout, exclusive=True)
+    except (ValueError, OverflowError, OSError) as error:
         trouble = PORT_TROUBLE.get(getattr(error, "errno", None) or 0, str(error))
         raise LinkError(f"serial port {port} can't be opened: {trouble}") from error
+    # Some USB chips keep a short response for 16 ms otherwise; most other ports can't be told.
+    with contextlib.suppress(AttributeError, ValueError):
+        stream.set_low_latency_mode(True)
+    return stream
 
 
 class Link:
@@ -161,7 +167,8 @@ class Link:
         if data[:1] != bytes([PROTOCOL_VERSION]):
             spoken = str(data[0]) if data else "none"
             raise ProtocolVersionError(f"the accelerator speaks version {spoken} of the link "
-                                       f"protocol, this Headrace version {PROTOCOL_VERSION}")
+                                       f"protocol, this Headrace version {PROTOCOL_VERSION}: "
+                                       "program the board with a bitstream of the same Headrace")
         try:
             return Identification.unpack(data)
         except FrameError as error:
@@ -209,7 +216,10 @@ class Link:
         return b"".join(self._read(Request.READ_IMAGE, address, number, MAX_IMAGE_WORDS, 4))
 
     def load(self) -> None:
-        """Begin to load the image that is in the weight memory; `wait` tells how it ends."""
+        """Begin to load the image that is in the weight memory; `wait` tells how it ends.
+
+        A run that is going on ends.
+        """
         self._ask(Request.LOAD)
 
     def write_input(self, address: int, data: bytes) -> None:

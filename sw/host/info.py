@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             with Accelerator(arguments.port, baud=arguments.baud) as accelerator:
                 found = look(accelerator)
     except LinkError as error:
-        sys.exit(f"python -m sw.host.info: {error}")
+        sys.exit(f"error: {error}")
 
     if arguments.json:
         json.dump(found, sys.stdout, indent=2)

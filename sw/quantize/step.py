@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from math import exp, log
+from math import ceil, exp, log
 
 import numpy as np
 
@@ -57,10 +57,13 @@ class StepQuantiser:
             symbols = quantise(layers, grids, importance)
             return self.codec.bits(symbols) <= bits * count
 
-        _, grids = self.search(layers, importance, small)
-        if grids is None:
-            raise ValueError(f"Step quantiser must have more bits: no steps reach {bits:g}")
-        return grids
+        large, grids = self.search(layers, importance, small)
+        if grids is not None:
+            return grids
+        assert large is not None
+        least = ceil(100 * self.codec.bits(quantise(layers, large, importance)) / count) / 100
+        raise ValueError(f"Step quantiser must have {least:g} bits or more for each of {count} "
+                         f"weights, with their code table, not {bits:g}")
 
     def fit_error(self, layers: Sequence[FloatArray], importance: Sequence[FloatArray] | None,
                   error: float) -> tuple[Grid, ...]:

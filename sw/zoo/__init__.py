@@ -103,6 +103,8 @@ def load_data(model: str | Path) -> Data:
             archive.refuse("must hold one class for each input")
         if arrays["calibration"].shape[1:] != arrays["x"].shape[1:]:
             archive.refuse("must hold calibration inputs of the same shape as the others")
+        if not arrays["calibration"].size:
+            archive.refuse("must hold a calibration input")
     return Data(**arrays)
 
 

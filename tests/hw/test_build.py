@@ -1,15 +1,24 @@
 import hashlib
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from boards import find_board
 from hw import build
 from hw.report.document import validate
+from hw.site import Site
+from hw.toolchain import implement
+from sim.verilator import SimulationError
 from sw.compression import compress
 from sw.format.target import PRESETS
 from sw.image import read_image
+
+
+SITE = Site(find_board("ulx3s"), "85F", 80_000_000)
+
+SIMULATION = SimpleNamespace(n=2, exact=1, cycles=1000)
 
 
 def run(capsys, *options):
@@ -21,8 +30,9 @@ def no_tools(monkeypatch):
     """Fail if anything is synthesised or simulated."""
     def refuse(*arguments, **options):
         pytest.fail("a tool was started")
-    for tool in ("implement", "synthesise", "simulate"):
-        monkeypatch.setattr(build, tool, refuse)
+    monkeypatch.setattr(build, "implement", refuse)
+    monkeypatch.setattr(build, "synthesise", refuse)
+    monkeypatch.setattr(Site, "simulate", refuse)
 
 
 @pytest.mark.parametrize("options, message", [
@@ -30,14 +40,23 @@ def no_tools(monkeypatch):
     (["--device", "95F"], "Device of ULX3S must be one of 12F, 25F, 45F, 85F, not 95F"),
     (["--rows", "5"], "Rows must be 4 to 32 and a multiple of the 2 requantisers, not 5"),
     (["--columns", "6"], "Columns must be 4 or 8, not 6"),
+    (["--baud", "0"], "Baud rate must be positive, not 0"),
+    (["--baud", "6000000"], "Clock must be a multiple of the 6000000 baud within 2 %"),
     (["--clock", "77"], "Output of the PLL must be a frequency that it can make of 25 MHz"),
     (["--model", "nowhere.npz"], "nowhere.npz: no such model file"),
 ])
 def test_bad_input_is_one_line(capsys, no_tools, tmp_path, options, message):
     status, (_, err) = run(capsys, "-o", str(tmp_path), *options)
     assert status == 1
-    assert err.startswith(f"hw.build: {message}")
+    assert err.startswith(f"error: {message}")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("clock", ["inf", "nan", "-80", "0", "1e305"])
+def test_clock_must_be_a_frequency(capsys, no_tools, tmp_path, clock):
+    with pytest.raises(SystemExit):
+        build.main(["-o", str(tmp_path), f"--clock={clock}"])
+    assert f"must be a frequency in MHz, not {clock}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04N.", b"PK\x03\x04 torn"])
@@ -46,7 +65,7 @@ def test_broken_model_file_is_one_line(capsys, no_tools, tmp_path, content):
     model.write_bytes(content)
     status, (_, err) = run(capsys, "-o", str(tmp_path), "--model", str(model))
     assert status == 1
-    assert err.startswith(f"hw.build: {model}: ")
+    assert err.startswith(f"error: {model}: ")
     assert err.count("\n") == 1
 
 
@@ -63,7 +82,7 @@ def test_corrupted_image_is_refused(capsys, no_tools, tmp_path, byte, message):
     path.write_bytes(image)
     status, (_, err) = run(capsys, "-o", str(tmp_path / "out"), "--image", str(path))
     assert status == 1
-    assert err.startswith(f"hw.build: {path}: {message}")
+    assert err.startswith(f"error: {path}: {message}")
     assert err.count("\n") == 1
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -81,16 +100,78 @@ def test_too_many_multipliers_are_refused_before_synthesis(capsys, no_tools, tmp
     status, (_, err) = run(capsys, "-o", str(tmp_path), "--device", "25F", "--rows", "8")
     assert status == 1
     *table, message = err.strip().splitlines()
-    assert message == "hw.build: too big for LFE5U-25F: 36 dsp of 28"
+    assert message == "error: too big for LFE5U-25F: 36 dsp of 28"
     assert any("dsp" in line and "36" in line and "28" in line and "8" in line for line in table)
 
 
 def test_baseline_that_does_not_fit_gives_its_reason(no_tools, tmp_path):
-    site = build.Site(find_board("ulx3s"), "85F", 80_000_000)
     target = replace(PRESETS["ulx3s", "85F"], memory_words=4096)
-    baseline = build.measure_baseline(site, "digits", target, None, directory=tmp_path)
+    baseline = build.measure_baseline(SITE, "digits", target, None, directory=tmp_path, stop=None)
     assert baseline["baseline_raw"] is None
     assert "more than the weight memory's 16384" in baseline["baseline_raw_reason"]
+
+
+def test_baseline_needs_the_least_memory_that_its_image_fits_into(monkeypatch, tmp_path):
+    monkeypatch.setattr(Site, "elaborate", lambda *arguments: "")
+    monkeypatch.setattr(Site, "simulate", lambda *arguments, **options: SimpleNamespace(
+        n=1, exact=1, cycles=1000))
+    monkeypatch.setattr(build, "synthesise", lambda *arguments, **options: {
+        "design": {"num_cells_by_type": {}}})
+    baseline, = (build.measure_baseline(SITE, "digits", PRESETS["ulx3s", "85F"], None,
+                                        directory=tmp_path, stop=None).values())
+    assert 4 * 8192 < baseline["bytes_image"] < 4 * 16384
+    assert baseline["memory_bits"] == 32 * 16384
+    larger = replace(PRESETS["ulx3s", "85F"], memory_words=32768)
+    again, = (build.measure_baseline(SITE, "digits", larger, None, directory=tmp_path,
+                                     stop=None).values())
+    assert again["memory_bits"] == baseline["memory_bits"]
+
+
+class FakeTools:
+    """In place of nextpnr and the simulation: places until it is stopped."""
+
+    def __init__(self, monkeypatch, fail):
+        self.stopped = False
+        self.fail = fail
+        monkeypatch.setattr(build, "implement", self.implement)
+        monkeypatch.setattr(Site, "simulate", self.simulate)
+
+    def implement(self, *arguments, directory, stop, **options):
+        (directory / "top.bit").write_bytes(b"bits")
+        self.stopped = stop.wait(20)
+
+    def simulate(self, *arguments, **options):
+        return self.fail()
+
+
+def crash():
+    raise SimulationError("sim.benches.accelerator: a test failed; see log")
+
+
+@pytest.mark.parametrize("fail, message", [
+    (lambda: SIMULATION, "only 1 of 2 inferences are bit-exact (log: "),
+    (crash, "sim.benches.accelerator: a test failed"),
+])
+def test_failed_simulation_stops_the_tools_and_leaves_nothing_to_load(
+        capsys, monkeypatch, tmp_path, fail, message):
+    for name in build.PRODUCTS:
+        (tmp_path / name).write_text("of the build before")
+    monkeypatch.setattr(Site, "elaborate", lambda *arguments: "")
+    tools = FakeTools(monkeypatch, fail)
+    status, (_, err) = run(capsys, "-o", str(tmp_path))
+    assert status == 1
+    assert err.startswith(f"error: {message}")
+    assert err.count("\n") == 1
+    assert tools.stopped
+    assert not [name for name in build.PRODUCTS if (tmp_path / name).exists()]
+
+
+def test_products_of_the_build_before_are_gone_once_one_begins(capsys, no_tools, tmp_path):
+    for name in build.PRODUCTS:
+        (tmp_path / name).write_text("of the build before")
+    status, _ = run(capsys, "-o", str(tmp_path), "--model", "nowhere.npz")
+    assert status == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def sha256(path):
@@ -98,7 +179,7 @@ def sha256(path):
 
 
 @pytest.mark.slow
-def test_main_job_on_a_small_device(capsys, tmp_path):
+def test_main_job_on_a_small_device_and_again_in_another_folder(capsys, tmp_path):
     status, (out, err) = run(capsys, "-o", str(tmp_path), "--device", "25F")
     assert status == 0, err
     assert f"{tmp_path / 'top.bit'}: made in" in out
@@ -114,3 +195,11 @@ def test_main_job_on_a_small_device(capsys, tmp_path):
     assert report["resources"]["dsp"]["available"] == 28
     read_image((tmp_path / "weights.hri").read_bytes(), target=PRESETS["ulx3s", "25F"])
     assert "digits on ulx3s 25F" in (tmp_path / "report.txt").read_text()
+
+    site = Site(find_board("ulx3s"), "25F", 80_000_000)
+    again = tmp_path / "deeper" / "again"
+    verilog = site.elaborate(PRESETS["ulx3s", "25F"], (tmp_path / "weights.hri").read_bytes())
+    implement(verilog, site.platform(), clock_hz=site.clock_hz, seed=1, directory=again,
+              preferences=site.preferences)
+    assert sha256(again / "accelerator.v") == report["rtl_sha256"]
+    assert sha256(again / "top.bit") == sha256(tmp_path / "top.bit")

@@ -55,7 +55,7 @@ def test_failures_are_one_line(capsys, bitstream, openfpgaloader, complaint, exp
     openfpgaloader(complaint, 1)
     assert load.main(["--bitstream", str(bitstream)]) == 1
     message = capsys.readouterr().err
-    assert message.startswith(f"hw.load: {explanation}")
+    assert message.startswith(f"error: {explanation}")
     assert message.count("\n") == 1
 
 
@@ -66,4 +66,13 @@ def test_failures_are_one_line(capsys, bitstream, openfpgaloader, complaint, exp
 ])
 def test_bad_input_is_one_line(capsys, options, message):
     assert load.main(options) == 1
-    assert capsys.readouterr().err == f"hw.load: {message}\n"
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
+def test_program_that_cannot_be_run_is_one_line(capsys, bitstream, openfpgaloader, tmp_path):
+    openfpgaloader("", 0)
+    (tmp_path / "openfpgaloader-cli").chmod(0o644)
+    assert load.main(["--bitstream", str(bitstream)]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("error: openFPGALoader can't be run: ")
+    assert message.count("\n") == 1

@@ -1,5 +1,8 @@
 # amaranth: UnusedElaboratable=no
 
+import time
+from threading import Event
+
 import pytest
 from amaranth import *
 from amaranth.lib import wiring
@@ -7,7 +10,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from boards import find_board
-from hw.report.resources import count_cells
+from hw import toolchain
+from hw.report.resources import ExcessError, count_cells
 from hw.rtl import generate
 from hw.toolchain import ToolError, check_drivers, implement, synthesise, tool_versions
 from hw.top import ACCELERATOR
@@ -83,6 +87,54 @@ def test_conflicting_drivers_are_an_error(tmp_path):
     log.write_text("Warning: Driver-driver conflict for \\sum [3] between cell $a and constant.\n")
     with pytest.raises(ToolError, match=r"Driver-driver conflict for \\sum"):
         check_drivers(log)
+
+
+@pytest.fixture
+def fake_tools(tmp_path, monkeypatch):
+    """Put scripts in place of the tools: yosys as told, and others that leave a mark."""
+    def install(cells, log):
+        bodies = {
+            "YOSYS": f"echo '{log}' > top.rpt\n"
+                     f"echo '{{\"design\": {{\"num_cells_by_type\": {cells}}}}}' > stat.json",
+            "NEXTPNR_ECP5": "touch placed; echo '{}' > nextpnr.json",
+            "ECPPACK": "touch top.bit",
+        }
+        for tool, body in bodies.items():
+            path = tmp_path / tool
+            path.write_text(f"#!/bin/sh\n{body}\n")
+            path.chmod(0o755)
+        monkeypatch.setattr(toolchain, "program", lambda tool: str(tmp_path / tool))
+    return install
+
+
+@pytest.mark.parametrize("cells, log, error, message", [
+    ('{"LUT4": 80000, "CCU2C": 2000}', "", ExcessError,
+     "too big for LFE5U-85F: 84,000 lut4 of 83,640"),
+    ('{"LUT4": 80}', "Driver-driver conflict for sum", ToolError, "Driver-driver conflict"),
+])
+def test_nothing_is_placed_that_synthesis_shows_to_be_useless(
+        verilog, fake_tools, tmp_path, cells, log, error, message):
+    fake_tools(cells, log)
+    with pytest.raises(error, match=message):
+        implement(verilog, platform(), clock_hz=CLOCK_HZ, seed=1, directory=tmp_path / "out")
+    assert not (tmp_path / "out" / "placed").exists()
+    assert not (tmp_path / "out" / "top.bit").exists()
+
+
+def test_all_tools_run_in_turn(verilog, fake_tools, tmp_path):
+    fake_tools('{"LUT4": 83640}', "")
+    report = implement(verilog, platform(), clock_hz=CLOCK_HZ, seed=1, directory=tmp_path / "out")
+    assert report == {}
+    assert (tmp_path / "out" / "top.bit").exists()
+
+
+def test_tool_ends_when_it_is_told(tmp_path):
+    stop = Event()
+    stop.set()
+    start = time.monotonic()
+    with pytest.raises(ToolError, match="sh was stopped"):
+        toolchain.run(["sh", "-c", "sleep 60; true"], tmp_path, logs=("sh.log",), stop=stop)
+    assert time.monotonic() - start < 30
 
 
 def test_versions_of_all_tools_are_known():

@@ -12,6 +12,17 @@ from sw.schedule import ScheduleError, schedule
 __all__ = ["random_network"]
 
 
+#: Standard deviation of a layer's outputs, roughly.
+SPREAD = 45
+
+#: How often each operation is drawn, before the last layer and for it.
+SHARES = {
+    Operation.CONV2D: (0.5, 0.4),
+    Operation.FULLY_CONNECTED: (0.1, 0.3),
+    Operation.AVERAGE_POOL: (0.2, 0.15),
+    Operation.MAX_POOL: (0.2, 0.15),
+}
+
 def random_network(rng, target, *, layers, sparsity=0.0):
     """Return a network that ``target`` can run, with its grids and symbols.
 
@@ -27,6 +38,7 @@ def random_network(rng, target, *, layers, sparsity=0.0):
             descriptors = []
 
     grids, symbols, built = [], [], []
+    mean, deviation = 0, 74
     for number, descriptor in enumerate(descriptors):
         name = f"layer{number}"
         if descriptor.weight_shape is None:
@@ -38,10 +50,13 @@ def random_network(rng, target, *, layers, sparsity=0.0):
         chosen[rng.random(chosen.shape) < sparsity] = 0
         weights = grid.integers(chosen)
         channels = descriptor.channels
-        spread = np.sqrt(np.square(weights.astype(float)).sum(axis=(1, 2, 3))).max() * 60 + 1
+        # Outputs spread around the zero point, so that few are clamped and no two are alike.
+        sums = weights.sum(axis=(1, 2, 3), dtype=int) * (mean - descriptor.input_zero_point)
+        spread = np.sqrt(np.square(weights.astype(float)).sum(axis=(1, 2, 3))) * deviation
         multiplier, shift = requantisation(
-            descriptor.operation, rng.uniform(0.3, 1.5, channels) * 100 / spread)
-        bias = rng.integers(-2000, 2000, channels, dtype=np.int32)
+            descriptor.operation, rng.uniform(0.5, 1.5, channels) * SPREAD / np.maximum(spread, 99))
+        bias = (-sums + rng.normal(0, 0.3, channels) * spread).astype(np.int32)
+        mean, deviation = descriptor.output_zero_point, SPREAD
         grids.append(grid)
         symbols.append(chosen.astype(np.int64))
         built.append(Layer(name, descriptor, weights, np.ones(channels), bias, multiplier, shift))
@@ -61,10 +76,11 @@ def codebooks(target):
 
 def random_descriptors(rng, count):
     shape = (int(rng.integers(1, 12)), int(rng.integers(1, 12)), int(rng.integers(1, 20)))
-    zero_point = int(rng.integers(-128, 128))
+    zero_point = random_zero_point(rng)
     descriptors = []
-    for _ in range(count):
-        operation = Operation(int(rng.integers(4)))
+    for number in range(count):
+        shares = [share[number == count - 1] for share in SHARES.values()]
+        operation = Operation(int(rng.choice(list(SHARES), p=shares)))
         descriptor = random_descriptor(rng, operation, shape, zero_point)
         descriptors.append(descriptor)
         shape, zero_point = descriptor.output_shape, descriptor.output_zero_point
@@ -72,7 +88,7 @@ def random_descriptors(rng, count):
 
 
 def random_descriptor(rng, operation, shape, zero_point):
-    output_zero_point = int(rng.integers(-128, 128))
+    output_zero_point = random_zero_point(rng)
     channels = int(rng.integers(1, 24))
     kernel = tuple(int(rng.integers(1, min(size, 4) + 1)) for size in shape[:2])
     stride = tuple(int(rng.integers(1, 4)) for _ in range(2))
@@ -87,13 +103,17 @@ def random_descriptor(rng, operation, shape, zero_point):
     # As many positions as there are windows that don't lie wholly in padding.
     beyond = [int(rng.integers(0, pad + 1)) for pad in padding]
     size = [(extent + pad + after - reach) // step + 1
-            for extent, pad, after, reach, step in zip(shape, padding, beyond, kernel, stride,
-                                                       strict=False)]
+            for extent, pad, after, reach, step in zip(shape[:2], padding, beyond, kernel, stride,
+                                                       strict=True)]
     size = [max(1, min(positions, (extent + pad - 1) // step + 1))
-            for positions, extent, pad, step in zip(size, shape, padding, stride, strict=False)]
-    low, high = sorted(rng.integers(-128, 128, 2).tolist())
+            for positions, extent, pad, step in zip(size, shape[:2], padding, stride, strict=True)]
+    below, above = rng.integers(20, 200, 2).tolist()
     return LayerDescriptor(
         operation=operation, input_shape=shape, output_shape=(*size, channels), kernel=kernel,
         stride=stride, padding=padding, input_zero_point=zero_point,
-        output_zero_point=output_zero_point, activation_min=min(low, 20),
-        activation_max=max(high, 60), input_scale=1.0, output_scale=1.0)
+        output_zero_point=output_zero_point, activation_min=max(-128, output_zero_point - below),
+        activation_max=min(127, output_zero_point + above), input_scale=1.0, output_scale=1.0)
+
+
+def random_zero_point(rng):
+    return int(np.clip(rng.normal(0, 50), -128, 127))

@@ -9,9 +9,11 @@ import pytest
 from sw import golden
 from sw.compress import main
 from sw.compression import CODECS, QUANTISERS, compare, compress, measure_image
-from sw.format.layers import Rounding
+from sw.format.layers import Operation, Rounding
 from sw.format.tables import AutomatonShape, RawShape
+from sw.format.target import Target
 from sw.importers.npz import save
+from sw.network import Activation
 from sw.zoo import load_data, load_source
 from tests.shared_data import shared_file
 from tests.sw.networks import small_network
@@ -103,6 +105,12 @@ def test_command_writes_an_image(small, tmp_path, capsys):
     assert "n = 40" in printed.splitlines()[-1]
 
 
+def test_command_writes_an_image_for_other_sizes(small, tmp_path):
+    path = tmp_path / "a.hri"
+    main([str(small), "-o", str(path), "--rows", "16", "--columns", "8"])
+    assert path.read_bytes() == compress(small, target=Target(rows=16, columns=8)).data
+
+
 def test_command_prints_json(small, tmp_path, capsys):
     main([str(small), "-o", str(tmp_path / "a.hri"), "--json"])
     report = json.loads(capsys.readouterr().out)
@@ -116,13 +124,14 @@ def test_command_prints_json(small, tmp_path, capsys):
     (["nothing"], "nothing: no such model file"),
     (["digits", "--quantiser", "uniform", "--codec", "huffman"],
      "An automaton of 32 symbols can't decode 255: quantise to fewer bits or use the raw codec"),
-    (["digits", "--bits", "0.001"], "no steps reach 0.001"),
+    (["digits", "--bits", "0.001"], r"must have 0\.\d+ bits or more for .* not 0\.001"),
     (["digits", "--quantiser", "codebook", "--bits", "6"], "must have 2, 3, 4 or 5 bits, not 6"),
+    (["digits", "--columns", "6"], "Columns must be 4 or 8, not 6"),
     (["digits", "--target", "ulx3s:99F"], "Target must be one of ulx3s:12F, .*, not ulx3s:99F"),
 ])
 def test_bad_input_ends_in_one_line(tmp_path, options, complaint):
     path = tmp_path / "a.hri"
-    with pytest.raises(SystemExit, match=complaint) as refusal:
+    with pytest.raises(SystemExit, match=f"^error: .*{complaint}") as refusal:
         main([*options, "-o", str(path)])
     assert len(str(refusal.value).splitlines()) == 1
     assert not path.exists()
@@ -170,7 +179,7 @@ def test_image_measured_again_has_the_same_figures(small, tmp_path):
 
 def test_image_of_another_network_is_refused(small, tmp_path):
     (tmp_path / "a.hri").write_bytes(compress(small).data)
-    with pytest.raises(ValueError, match=r"a.hri: image must have the layers of digits, .*"):
+    with pytest.raises(ValueError, match=r"a.hri: image must be one of digits: input shape of"):
         measure_image(tmp_path / "a.hri", "digits")
 
 
@@ -241,3 +250,60 @@ def test_bad_calibration_refused(tmp_path, model, arrays, complaint):
         np.savez(path, **arrays)
     with pytest.raises(ValueError, match=complaint):
         compress(shared_file(f"models/{model}.tflite"), target=None, calibration=path)
+
+
+def change(network, number, **changes):
+    layers = list(network.layers)
+    layers[number] = replace(layers[number], **changes)
+    return replace(network, layers=tuple(layers))
+
+
+@pytest.mark.parametrize("changed, complaint", [
+    (lambda network: change(network, 1, operation=Operation.AVERAGE_POOL),
+     r"operation of greatest must be <Operation\.AVERAGE_POOL: 2>, not <Op"),
+    (lambda network: change(network, 2, padding=(2, 1)),
+     r"padding of strided must be \(2, 1\), not \(1, 1\)"),
+    (lambda network: change(network, 4, activation=Activation.RELU),
+     r"activation min of dense must be -?\d+, not -128"),
+    (lambda network: replace(network, layers=network.layers[:-1]), "it must have 4 layers, not 5"),
+    (lambda network: replace(network, input=replace(network.input, mean=1.0)),
+     r"input must be .*mean=1\.0"),
+], ids=["operation", "padding", "activation", "layers", "input"])
+def test_image_of_another_geometry_is_refused(small, tmp_path, changed, complaint):
+    image = tmp_path / "a.hri"
+    image.write_bytes(compress(small).data)
+    model = tmp_path / "small.npz"
+    save(model, changed(small_network()))
+    model.with_name("small_data.npz").write_bytes(
+        small.with_name("small_data.npz").read_bytes())
+    with pytest.raises(ValueError, match=rf"a\.hri: image must be one of .*: {complaint}"):
+        measure_image(image, model)
+
+
+@pytest.mark.parametrize("scale", [1e20, 1e37])
+@pytest.mark.parametrize("quantiser", QUANTISERS)
+def test_weights_beyond_floats_are_refused(small, tmp_path, quantiser, scale):
+    network = small_network()
+    network = change(network, 2, weights=network.layers[2].weights * np.float32(scale))
+    save(tmp_path / "small.npz", change(network, 0, weights=network.layers[0].weights
+                                        * np.float32(scale)))
+    (tmp_path / "small_data.npz").write_bytes(small.with_name("small_data.npz").read_bytes())
+    with pytest.raises(ValueError, match=r"npz: weights and biases must be smaller: overflow"):
+        compress(tmp_path / "small.npz", quantiser=quantiser)
+
+
+def test_factors_out_of_reach_end_in_one_line(small, tmp_path):
+    network = small_network()
+    save(tmp_path / "small.npz", change(network, 2, weights=network.layers[2].weights * 1e12))
+    (tmp_path / "small_data.npz").write_bytes(small.with_name("small_data.npz").read_bytes())
+    with pytest.raises(ValueError, match=r"Factors .* must be 2\*\*-32 to .*, not \S+ to \S+$"):
+        compress(tmp_path / "small.npz")
+
+
+def test_network_without_weights_is_refused(small, tmp_path):
+    pool = replace(small_network().layers[1], input_shape=(6, 6, 1), output_shape=(5, 5, 1))
+    save(tmp_path / "pool.npz", replace(small_network(), layers=(pool,)))
+    (tmp_path / "pool_data.npz").write_bytes(small.with_name("small_data.npz").read_bytes())
+    for quantiser in QUANTISERS:
+        with pytest.raises(ValueError, match=r"pool\.npz: network must have weights"):
+            compress(tmp_path / "pool.npz", quantiser=quantiser)

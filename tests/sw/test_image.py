@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from sw import golden
 from sw.format.layers import InputDescription, LayerDescriptor, Operation
 from sw.format.schedule import RECORD_WORDS
-from sw.format.sections import (HEADER_WORDS, SECTIONS, FormatError, Section, crc32, pack_header,
-                                pack_network, unpack_network)
+from sw.format.sections import (HEADER_WORDS, MAX_WEIGHTS, MAX_WORDS, SECTIONS, FormatError,
+                                Section, crc32, pack_header, pack_network, unpack_header,
+                                unpack_network)
 from sw.format.tables import AutomatonShape, RawShape, RawTable
 from sw.format.target import Target
 from sw.image import build_image, read_image, retarget, write_image
@@ -184,6 +185,7 @@ def test_wrong_sections_with_right_crcs(parts, data):
     (Section.CODE, b"", "code: "),
     (Section.CODE, b"\0\4\0\1", "code: what isn't used must be zero, and nothing may follow"),
     (Section.CODEBOOK, b"", "codebook: it must have a multiple of 4 bytes, not 0"),
+    (Section.CODED_DATA, bytes(4 * 65_500), "header: image must have at most 65535 words, not 65"),
     (Section.CODED_DATA, b"", "coded data: they end after 0 of 120 weights"),
 ])
 def test_bad_section_rejected(parts, section, data, complaint):
@@ -200,10 +202,16 @@ def test_bias_in_pooling_rejected(parts):
         read_image(with_section(contents, Section.BIAS, bytes(old)))
 
 
-def test_unknown_codebook_rejected(parts):
-    contents = build_image(*parts, TARGET)
+@pytest.mark.parametrize("decoder", [SMALL, RawShape()], ids=repr)
+@pytest.mark.parametrize("layer", [0, 1], ids=["convolution", "pooling"])
+def test_unknown_codebook_rejected(parts, decoder, layer):
+    network, _, _ = parts
+    wide = Grid(tuple(range(-15, 12)), np.ones(1))
+    symbols = [wide.quantise(layer.weights.astype(float)) for layer in network.weighted]
+    contents = (build_image(*parts, TARGET) if decoder == SMALL else
+                build_image(network, [wide] * 2, symbols, TARGET.with_decoder(decoder)))
     old = bytearray(contents[sections_of(contents)[Section.SCHEDULE]])
-    old[0] |= 0x20
+    old[layer * RECORD_WORDS * 4] |= 0x20
     with pytest.raises(FormatError, match="schedule: there is no codebook 2"):
         read_image(with_section(contents, Section.SCHEDULE, bytes(old)))
 
@@ -252,6 +260,61 @@ def test_too_many_codebooks_rejected(parts):
     grids = [Grid(CENTROIDS, np.ones(1), codebook=1), Grid(CENTROIDS, np.ones(1))]
     with pytest.raises(ScheduleError, match="2 codebooks, 1 more than the target's 1"):
         build_image(network, grids, symbols, Target(decoder=SMALL, codebooks=1))
+
+
+@pytest.mark.parametrize("grids, complaint", [
+    ([Grid(CENTROIDS, np.ones(1)), Grid((0, -1, 1, 6), np.ones(1))],
+     r"Codebook 0 must have the same centroids in all its layers, not \(0, .* 5\) and \(0, .* 6\)"),
+    ([Grid(CENTROIDS, np.ones(1)), Grid(CENTROIDS, np.ones(1), codebook=2)],
+     "Codebook 1 must be some layer's, as 2 is"),
+])
+def test_codebooks_that_do_not_fit_rejected(parts, grids, complaint):
+    network, _, symbols = parts
+    with pytest.raises(ValueError, match=complaint):
+        build_image(network, grids, symbols, TARGET)
+
+
+def test_longest_image_fits_what_gateware_counts(parts, monkeypatch):
+    contents = build_image(*parts, TARGET)
+    large = replace(TARGET, memory_words=1 << 16)
+    monkeypatch.setattr("sw.image.MAX_BYTES", len(contents))
+    assert len(build_image(*parts, large)) == len(contents)
+    monkeypatch.setattr("sw.image.MAX_BYTES", len(contents) - 4)
+    with pytest.raises(ScheduleError, match="4 more than the weight memory's"):
+        build_image(*parts, large)
+
+
+def test_longest_header():
+    lengths = dict.fromkeys(Section, 0)
+    lengths[Section.CODED_DATA] = MAX_WORDS - HEADER_WORDS - SECTIONS
+    assert unpack_header(pack_header(0, lengths), whole=False) == (0, lengths)
+
+
+def test_network_without_weights_rejected(parts):
+    _, pool, _ = parts[0].layers
+    complaint = "Layers must have 1 to 16777216 weights together, not 0"
+    source = replace(INPUT, zero_point=-128, scale=0.25)
+    with pytest.raises(ValueError, match=complaint):
+        build_image(Network("pool", source, (pool,)), [], [], TARGET)
+    both = pack_network(INPUT, tuple(layer.descriptor for layer in parts[0].layers[:2]))
+    image = with_section(build_image(*parts, TARGET), Section.NETWORK,
+                         both[:24] + bytes([4, 0, 4, 0, 4, 0, 128, 1]) + both[-28:])
+    image = with_section(image, Section.SCHEDULE, bytes(4) + bytes(44))
+    with pytest.raises(FormatError, match=f"network: {complaint}"):
+        read_image(image)
+
+
+def test_weights_are_counted_before_they_are_decoded():
+    layer = LayerDescriptor(Operation.FULLY_CONNECTED, (1, 1, 4096), (1, 1, 4096), (1, 1), (1, 1),
+                            (0, 0), -3, 0, -128, 127, 1 / 16, 1.0)
+    assert layer.weights == MAX_WEIGHTS
+    section = bytearray(pack_network(INPUT, (layer,)))
+    assert unpack_network(bytes(section)) == (INPUT, (layer,))
+    with pytest.raises(ValueError, match="Layers must have 1 to 16777216 weights together"):
+        pack_network(INPUT, (replace(layer, input_shape=(1, 1, 4097)),))
+    section[28] += 1
+    with pytest.raises(FormatError, match=r"network: Layers must have .* not 16781312"):
+        unpack_network(bytes(section))
 
 
 def test_positive_shift_rejected(parts):

@@ -4,6 +4,7 @@ import pytest
 
 from sw.compression import compress
 from sw.format.sections import HEADER_WORDS, crc32
+from sw.format.target import Target, find_targets
 from sw.image import write_image
 from sw.inspect import main
 
@@ -54,7 +55,7 @@ def test_flipped_bit_is_refused(path, place):
     path.write_bytes(damaged)
     with pytest.raises(SystemExit) as refusal:
         main([str(path), "--verify"])
-    assert str(refusal.value).startswith(f"python -m sw.inspect: {path}: ")
+    assert str(refusal.value).startswith(f"error: {path}: ")
     assert len(str(refusal.value).splitlines()) == 1
 
 
@@ -87,6 +88,19 @@ def test_other_files_are_refused(path, data, complaint):
 def test_missing_file_is_refused(tmp_path):
     with pytest.raises(SystemExit, match="No such file"):
         main([str(tmp_path / "none.hri")])
+
+
+@pytest.mark.parametrize("sizes", [
+    {"columns": 8}, {"rows": 32, "requantisers": 4}, {"rows": 5, "requantisers": 1}])
+@pytest.mark.parametrize("codec", ["huffman", "raw"])
+def test_verifies_whatever_is_built(path, capsys, sizes, codec):
+    compression = compress("digits", codec=codec, target=Target(**sizes))
+    write_image(path, compression.data)
+    main([str(path), "--verify"])
+    target = compression.target
+    assert (f"{target.rows} x {target.columns} array, {target.requantisers} requantisers with "
+            f"{target.decoder.name} decoder") in capsys.readouterr().out
+    assert list(find_targets(target.hash).values()) == [target]
 
 
 def test_unknown_target_is_no_proof(path, contents, monkeypatch, capsys):

@@ -95,6 +95,7 @@ def test_weights_alone_are_no_network(tmp_path):
 @pytest.mark.parametrize("changes, complaint", [
     ({"y": np.zeros(4, np.uint8)}, "must hold one class for each input"),
     ({"calibration": np.zeros((2, 3), np.uint8)}, "calibration inputs of the same shape"),
+    ({"calibration": np.zeros((0, 2), np.uint8)}, "must hold a calibration input"),
     ({"x": np.zeros((5, 2))}, "array 'x' must be uint8, not float64"),
 ])
 def test_bad_data_rejected(tmp_path, changes, complaint):

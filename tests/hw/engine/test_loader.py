@@ -9,16 +9,19 @@ from hw.engine.fetcher import Fetcher
 from hw.engine.loader import Loader
 from hw.mac.outputs import ChannelField
 from hw.memory.weights import WeightMemory
-from sw.format.schedule import RECORD_WORDS
-from sw.format.sections import Section, crc32, pack_header
+from sw.format.schedule import HALFWORDS, RECORD_WORDS
+from sw.format.sections import HEADER_WORDS, MAGIC, VERSION, Section, crc32, pack_header
 from sw.format.status import Error
 from sw.format.target import Target
+from sw.schedule import schedule
+from tests.hw.engine.networks import NETWORKS
 
 
 TARGET = Target(memory_words=512)
 BIASES = [5, -7, 1 << 30, -(1 << 31), 0, 99]
 MULTIPLIERS = [1 << 30, (1 << 31) - 1, 3, 4, 5, 6]
 SHIFTS = [0, -1, -31, -5, -6, -7]
+RECORDS = schedule(NETWORKS["three layers"], TARGET)
 CODE = [0x1111_1111, 0x2222_2222, 0x3333_3333]
 CODED = list(range(100, 125))
 
@@ -26,7 +29,7 @@ CODED = list(range(100, 125))
 def sections():
     return {
         Section.NETWORK: bytes(range(40)),
-        Section.SCHEDULE: bytes(range(RECORD_WORDS * 4)) * 2,
+        Section.SCHEDULE: b"".join(record.pack() for record in RECORDS),
         Section.BIAS: struct.pack("<6i", *BIASES),
         Section.MULTIPLIER: struct.pack("<6i", *MULTIPLIERS),
         Section.SHIFT: struct.pack("<6b2x", *SHIFTS),
@@ -41,6 +44,12 @@ def make_image(changes=None, *, target_hash=TARGET.hash):
     lengths = {section: len(part) // 4 for section, part in parts.items()}
     body = b"".join(part + struct.pack("<I", crc32(part)) for part in parts.values())
     return pack_header(target_hash, lengths) + body
+
+
+def forge_header(total, length):
+    """Return a header with a right CRC whose sections all have ``length`` words."""
+    words = struct.pack("<3sBII8I", MAGIC, VERSION, total, TARGET.hash, *[length] * 8)
+    return words + struct.pack("<I", crc32(words))
 
 
 class LoaderWithMemory(wiring.Component):
@@ -120,10 +129,10 @@ def load(simulate, image, *, code_error=0):
 def test_sections_are_handed_out(simulate):
     error, layers, coded, seen = load(simulate, make_image())
     assert error is Error.NONE
-    assert layers == 2
+    assert layers == len(RECORDS)
     parts = sections()
     assert list(seen["schedule"].items()) == list(enumerate(
-        struct.unpack(f"<{2 * RECORD_WORDS}I", parts[Section.SCHEDULE])))
+        struct.unpack(f"<{len(RECORDS) * RECORD_WORDS}I", parts[Section.SCHEDULE])))
     assert seen["code"] == [(CODE[0], 0), (CODE[1], 0), (CODE[2], 1)]
     assert list(seen["codebook"].items()) == list(enumerate(
         struct.unpack("<8I", parts[Section.CODEBOOK])))
@@ -159,11 +168,30 @@ def flip(image, byte, bit=0):
     (make_image({Section.MULTIPLIER: bytes(20)}), Error.LENGTH),
     (make_image({Section.SHIFT: bytes(12)}), Error.LENGTH),
     (make_image({Section.CODEBOOK: bytes(4 * TARGET.codebooks * 8 + 4)}), Error.LENGTH),
-    (pack_header(TARGET.hash, dict.fromkeys(Section, 62)), Error.LENGTH),
-    (pack_header(TARGET.hash, dict.fromkeys(Section, 0x0100_0001)), Error.LENGTH),
+    (forge_header(HEADER_WORDS + 9 * 8 - 1, 8), Error.LENGTH),
+    (forge_header(HEADER_WORDS + 63 * 8, 62), Error.LENGTH),
+    (forge_header(HEADER_WORDS + 0x0100_0002 * 8, 0x0100_0001), Error.LENGTH),
+    (forge_header(0x1_0000 + HEADER_WORDS + 9 * 8, 8), Error.LENGTH),
 ], ids=lambda value: getattr(value, "name", ""))
 def test_bad_image_refused(simulate, image, error):
     assert load(simulate, image)[0] is error
+
+
+@pytest.mark.parametrize("number, name, value", [
+    (0, "flags", 3),
+    *((1, name, 0) for name in ("tiles", "outputs", "outputs_last", "out_height", "out_width",
+                                "kernel_rows", "beats")),
+    (0, "outputs", 9),
+    (2, "outputs_last", 9),
+    (2, "outputs", 16),
+    (0, "kernel_row", 0),
+])
+def test_record_that_would_never_end_refused(simulate, number, name, value):
+    fields = list(struct.unpack(f"<{len(RECORDS) * len(HALFWORDS)}H",
+                                sections()[Section.SCHEDULE]))
+    fields[number * len(HALFWORDS) + HALFWORDS.index(name)] = value
+    image = make_image({Section.SCHEDULE: struct.pack(f"<{len(fields)}H", *fields)})
+    assert load(simulate, image)[0] is Error.SCHEDULE
 
 
 def test_decoder_refuses_its_table(simulate):
@@ -175,5 +203,5 @@ def test_missing_sections_are_empty(simulate):
              if section not in (Section.SCHEDULE, Section.CODE)}
     error, layers, coded, _ = load(simulate, make_image(empty))
     assert error is Error.NONE
-    assert layers == 2
+    assert layers == len(RECORDS)
     assert coded[1] == 0

@@ -6,7 +6,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.engine.records import RECORD, WRITE, RecordReader, ScheduleMemory
-from sw.format.schedule import RECORD_WORDS, Dataflow, ScheduleRecord
+from sw.format.schedule import HALFWORDS, RECORD_WORDS, Dataflow, ScheduleRecord
 
 
 RECORDS = [
@@ -70,8 +70,7 @@ def check(record, expected):
     assert record.activation.minimum == expected.activation_min
     assert record.activation.maximum == expected.activation_max
     assert record.output_zero_point.value == expected.output_zero_point
-    for name in ("tiles", "outputs", "origin", "x_start", "y_start", "y_stride", "out_base",
-                 "channel_base", "kernel_row"):
+    for name in HALFWORDS[3:]:
         assert getattr(record, name) == getattr(expected, name), name
 
 

@@ -53,8 +53,9 @@ def walk(records, target):
 def observe(beat):
     dataflow = Dataflow(int(beat.dataflow))
     return {
-        **{name: getattr(beat, name)
-           for name in ("address", "offset", "row_bytes", "inside", "fill", "first", "last")},
+        **{name: getattr(beat.place, name)
+           for name in ("address", "offset", "inside", "first", "last")},
+        **{name: getattr(beat, name) for name in ("row_bytes", "fill")},
         "weight": beat.weight if dataflow is Dataflow.DENSE else None,
         "dataflow": dataflow,
         "out": beat.position.address,
@@ -87,7 +88,7 @@ def test_beats_follow_the_records(simulate, target, layers):
             cycle += 1
             if valid:
                 beats.append(observe(beat))
-                if beat.last:
+                if beat.place.last:
                     gap = target.rows // target.requantisers
                     assert last_end is None or cycle - last_end >= gap
                     last_end = cycle

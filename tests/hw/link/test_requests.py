@@ -162,7 +162,9 @@ def test_states(simulate, kind, state):
     match kind:
         case Request.IDENTIFY | Request.STATUS | Request.READ_COUNTERS:
             expected = Result.OK
-        case Request.LOAD | Request.WRITE_IMAGE | Request.READ_IMAGE:
+        case Request.LOAD:
+            expected = Result.BUSY if state == State.LOADING else Result.OK
+        case Request.WRITE_IMAGE | Request.READ_IMAGE:
             expected = Result.BUSY if busy else Result.OK
         case _:
             expected = (Result.BUSY if busy else

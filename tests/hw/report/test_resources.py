@@ -1,6 +1,6 @@
 import pytest
 
-from hw.report.resources import (DEVICES, blocks, count_cells, excess, hard_blocks,
+from hw.report.resources import (ExcessError, block_rams, blocks, count_cells, fit, hard_blocks,
                                  report_resources)
 
 
@@ -39,12 +39,16 @@ def test_report_says_how_blocks_were_counted():
     assert "-noflatten" in resources["by_block"]["method"]
 
 
-@pytest.mark.parametrize("needed, expected", [
-    ({"ebr": 56, "dsp": 28}, []),
-    ({"ebr": 60, "dsp": 28}, [("ebr", 60, 56, 4)]),
-])
-def test_excess_over_a_device(needed, expected):
-    assert excess(needed, DEVICES["LFE5U-25F"]) == expected
+def test_what_a_device_has_fits():
+    fit({"ebr": 56, "dsp": 28}, "LFE5U-25F")
+
+
+def test_excess_over_a_device_is_refused():
+    with pytest.raises(ExcessError, match=r"^too big for LFE5U-25F: 60 ebr of 56$") as refusal:
+        fit({"ebr": 60, "dsp": 28}, "LFE5U-25F")
+    assert refusal.value.rows == [("ebr", 60, 56)]
+    columns = [list(column.cells) for column in refusal.value.table.columns]
+    assert columns == [["ebr"], ["60"], ["56"], ["4"]]
 
 
 def test_hard_blocks_are_counted_in_the_verilog():
@@ -52,4 +56,19 @@ def test_hard_blocks_are_counted_in_the_verilog():
                "  MULT18X18D #(\n  ) p (\n  );\n"
                "  reg [31:0] weights [16383:0];\n  reg [7:0] small [15:0];\n  reg [31:0] word;\n"
                "endmodule\n")
-    assert hard_blocks(verilog) == {"ebr": 2 + 28, "dsp": 1}
+    assert hard_blocks(verilog) == {"ebr": 2 + 32, "dsp": 1}
+
+
+@pytest.mark.parametrize("words, bits, count", [
+    (16384, 32, 32),   # not 29, which would hold as many bits
+    (2048, 8, 1),      # though half of it stays empty
+    (2048, 9, 1),
+    (2049, 9, 2),
+    (384, 32, 1),
+    (512, 37, 2),
+    (192, 8, 1),
+    (144, 8, 0),       # distributed RAM
+    (16, 72, 0),
+])
+def test_block_rams_of_a_memory(words, bits, count):
+    assert block_rams(words, bits) == count

@@ -9,12 +9,15 @@ import pytest
 from sw.codecs import HuffmanCodec
 from sw.format.layers import InputDescription, LayerDescriptor, Operation
 from sw.format.schedule import HALFWORDS
-from sw.format.sections import HEADER_WORDS, MAGIC, MAX_LAYERS, VERSION, Section
-from sw.format.tables import (GROUP, MAX_CODE_LENGTH, MAX_RUNS, AutomatonShape, PrefixTable)
+from sw.format.sections import (HEADER_WORDS, MAGIC, MAX_LAYERS, MAX_WEIGHTS, MAX_WORDS, VERSION,
+                                Section)
+from sw.format.tables import (GROUP, MAX_CODE_LENGTH, MAX_RUNS, RAW_ENTRIES, RAW_WIDTHS,
+                              AutomatonShape, PrefixTable)
 from sw.format.target import Target
 from sw.image import MAX_BYTES, build_image, read_image
 from sw.network import Layer, Network
 from sw.quantize import Grid
+from sw.schedule import MAX_WINDOW
 
 
 DOCUMENT = (Path(__file__).parents[3] / "docs/format.md").read_text()
@@ -74,10 +77,14 @@ def test_names_and_limits(example):
         assert re.search(rf"^\| {section:d} \| {section.name} \|", DOCUMENT, re.MULTILINE)
     for number, name in enumerate(HALFWORDS):
         assert re.search(rf"^\| {number} \| {name} \|", DOCUMENT, re.MULTILINE), name
+    text = " ".join(DOCUMENT.split())
     for statement in (f"`{MAGIC.decode()}`", f"version {VERSION}", f"{HEADER_WORDS} words",
                       f"1 to {MAX_LAYERS} layers", f"groups of {GROUP}", f"{MAX_CODE_LENGTH} bits",
-                      f"{MAX_RUNS} zero runs", f"{MAX_BYTES:,} bytes"):
-        assert statement in DOCUMENT, statement
+                      f"{MAX_RUNS} zero runs", f"{MAX_BYTES:,} bytes ({MAX_WORDS:,} words)",
+                      f"{MAX_WEIGHTS:,}", f"{MAX_WINDOW:,} pixels",
+                      f"{RAW_ENTRIES} with raw symbols",
+                      f"| bits of a symbol | {', '.join(map(str, RAW_WIDTHS))} |"):
+        assert statement in text, statement
 
 
 def test_row_widths():
@@ -85,4 +92,7 @@ def test_row_widths():
         assert (f"| {shape.symbol_bits} | {shape.step_bits} | {shape.row_symbols} | "
                 f"{shape.min_code_length} |") in DOCUMENT
 
+
+def test_lines_fit_a_screen():
+    assert not [line for line in DOCUMENT.splitlines() if len(line) > 100 and line[0] != "|"]
 

@@ -1,7 +1,11 @@
 """An accelerator's end of the link as bytes, for tests of the client: slow to run, apt to fail."""
 
+from math import prod
+
+import numpy as np
 from cobs import cobs
 
+from sw import golden
 from sw.format.link import (
     RESPONSE,
     FrameError,
@@ -14,6 +18,8 @@ from sw.format.link import (
 )
 from sw.format.status import Error, State
 from sw.format.target import Target
+from sw.image import read_image
+from sw.schedule import place_activations
 
 
 TARGET = Target()
@@ -38,6 +44,7 @@ class Accelerator:
         self.polls = 0
         self.answers = 0
         self.started = None
+        self.closed = False
         self.to_host = bytearray()
         self.from_host = bytearray()
 
@@ -45,6 +52,9 @@ class Accelerator:
         data = bytes(self.to_host[:size])
         del self.to_host[:size]
         return data
+
+    def close(self):
+        self.closed = True
 
     def write(self, data):
         self.from_host += data
@@ -87,10 +97,35 @@ class Accelerator:
                 return bytes([Result.OK]) + self.activations[address:address + payload[2]]
             case Request.LOAD | Request.RUN:
                 self.started = kind, sequence
-                if not repeated and self.state in (State.LOADING, State.RUNNING):
+                busy = (State.LOADING,) if kind == Request.LOAD else (State.LOADING, State.RUNNING)
+                if not repeated and self.state in busy:
                     return bytes([Result.BUSY])
                 if not repeated:
                     self.runs += kind == Request.RUN
                     self.polls = 0
                     self.state = State.RUNNING if kind == Request.RUN else State.LOADING
         return bytes([Result.OK])
+
+
+class NetworkAccelerator(Accelerator):
+    """Runs the network of the image in its memory, as the golden model does."""
+
+    def __init__(self, image):
+        super().__init__()
+        self.image[:len(image)] = image
+
+    def answer(self, kind, sequence, payload):
+        before = self.state
+        answer = super().answer(kind, sequence, payload)
+        if before is State.RUNNING and self.state is State.READY:
+            self.compute()
+        return answer
+
+    def compute(self):
+        length = 4 * int.from_bytes(self.image[4:8], "little")
+        network = read_image(bytes(self.image[:length])).network
+        addresses = place_activations([layer.descriptor for layer in network.layers], TARGET)
+        size = prod(network.input_shape)
+        x = np.frombuffer(self.activations, np.int8)[addresses[0]:addresses[0] + size]
+        outputs = golden.run(network, x)[-1].tobytes()
+        self.activations[addresses[-1]:addresses[-1] + len(outputs)] = outputs

@@ -36,6 +36,27 @@ def test_image_is_written_and_progress_told():
     assert progress[-1] == len(IMAGE)
 
 
+def test_image_keeps_the_line_busy(monkeypatch):
+    accelerator = Accelerator()
+    write, read = accelerator.write, accelerator.read
+    sent, sent_at_first_read = [], []
+
+    def record_write(data):
+        sent.append(len(data))
+        return write(data)
+
+    def record_read(size):
+        sent_at_first_read[:] = sent_at_first_read or [sum(sent)]
+        return read(size)
+
+    monkeypatch.setattr(accelerator, "write", record_write)
+    monkeypatch.setattr(accelerator, "read", record_read)
+    Link(accelerator).write_image(IMAGE)
+    assert sum(sent) < 1.05 * len(IMAGE)
+    # 16 ms, for which a USB chip may keep a response, at 3 Mbaud.
+    assert sent_at_first_read[0] > 0.016 * 3_000_000 / 10
+
+
 def test_image_is_read():
     accelerator = Accelerator()
     accelerator.image[:len(IMAGE)] = IMAGE

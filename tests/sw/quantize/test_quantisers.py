@@ -111,7 +111,7 @@ def test_levels(symbols, integers):
 @pytest.mark.parametrize("quantiser, bits, complaint", [
     (UniformQuantiser(), 6, "must have 2, 3, 4, 5 or 8 bits, not 6"),
     (CodebookQuantiser(4), 2.5, "must have 2, 3, 4 or 5 bits, not 2.5"),
-    (StepQuantiser(SHAPE), 0.01, "must have more bits: no steps reach 0.01"),
+    (StepQuantiser(SHAPE), 0.01, r"must have 0\.05 bits or more for each of 5760 .*, not 0\.01"),
 ])
 def test_bits_out_of_reach_rejected(layers, quantiser, bits, complaint):
     with pytest.raises(ValueError, match=complaint):

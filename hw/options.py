@@ -1,0 +1,61 @@
+"""Options of the commands that make an accelerator."""
+
+from argparse import ArgumentTypeError
+from math import inf
+
+from boards import BOARDS, find_board
+from sw.format.link import BAUD
+from sw.format.target import PRESETS
+from sw.options import add_compression_options, add_size_options, resize
+
+from .site import Site
+
+
+__all__ = ["add_accelerator_options", "read_site", "read_target"]
+
+
+def add_accelerator_options(parser):
+    """Add what says which accelerator is made, for which network."""
+    parser.add_argument("--board", default="ulx3s",
+                        help=f"one of {', '.join(BOARDS)} (default: %(default)s)")
+    parser.add_argument("--device", help="device on the board (default: the board's usual one)")
+    parser.add_argument("--clock", type=frequency, default="80", metavar="MHZ", dest="clock_hz",
+                        help="clock in MHz (default: %(default)s)")
+    parser.add_argument("--baud", type=int, default=BAUD, metavar="RATE",
+                        help="bits a second of the serial line (default: %(default)s)")
+    add_size_options(parser)
+    parser.add_argument("--model", default="digits", metavar="NAME|FILE",
+                        help="network that ships, or a model file (default: %(default)s)")
+    add_compression_options(parser)
+
+
+def frequency(mhz):
+    """Return in Hz what a command line says in MHz."""
+    hz = float(mhz) * 1e6
+    if not 1 <= hz < inf:
+        raise ArgumentTypeError(f"must be a frequency in MHz, not {mhz}")
+    return round(hz)
+
+
+def read_site(arguments):
+    """Return the site that was asked for.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    board = find_board(arguments.board)
+    return Site(board, arguments.device or board.default_device, arguments.clock_hz,
+                arguments.baud)
+
+
+def read_target(arguments, site):
+    """Return the site's target, with the rows and columns that were asked for.
+
+    Raises
+    ------
+    ValueError
+        If they can't be built.
+    """
+    return resize(PRESETS[site.board.name, site.device], arguments)

@@ -1,0 +1,106 @@
+"""Site: the board, device and clock that an accelerator is made for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from boards import Board
+from sim.simulation import Part, count_toggles, simulate
+from sw.format.link import BAUD
+
+from .accelerator import Accelerator
+from .link.uart import bit_cycles
+from .primitives.pll import PllDividers
+from .report.resources import fit, hard_blocks
+from .report.saif import flip_flop_toggles
+from .rtl import generate
+from .top import ACCELERATOR
+
+
+__all__ = ["ROOT", "Site"]
+
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where an accelerator is built.
+
+    Parameters
+    ----------
+    board : Board
+        The board.
+    device : str
+        The device on it.
+    clock_hz : int
+        Clock of the accelerator.
+    baud : int
+        Rate of its serial line.
+
+    Raises
+    ------
+    ValueError
+        If the board isn't made with the device, or its PLL can't make the clock, or the clock the
+        rate.
+    """
+
+    board: Board
+    device: str
+    clock_hz: int
+    baud: int = BAUD
+
+    def __post_init__(self):
+        PllDividers.find(round(self.platform().default_clk_frequency), self.clock_hz)
+        bit_cycles(self.clock_hz, self.baud)
+
+    def platform(self):
+        """Return a fresh platform."""
+        return self.board.platform(self.device)
+
+    @property
+    def preferences(self):
+        """What the board's file in constraints/ says."""
+        return (ROOT / "constraints" / f"{self.board.name}.lpf").read_text()
+
+    def elaborate(self, target, image):
+        """Return the Verilog of an accelerator with ``image`` in its memory.
+
+        Raises
+        ------
+        ExcessError
+            If the device lacks hard blocks for it.
+        """
+        platform = self.platform()
+        accelerator = Accelerator(target, image, clock_hz=self.clock_hz, baud=self.baud)
+        verilog = generate(accelerator, name=ACCELERATOR, platform=platform)
+        fit(hard_blocks(verilog), platform.device)
+        return verilog
+
+    def simulate(self, compression, verilog, x, *, directory):
+        """Run the inputs ``x`` through the whole accelerator, at its serial pins.
+
+        Raises
+        ------
+        SimulationError
+            If it fails; outputs that aren't the golden model's are no failure.
+        """
+        part = Part(compression.data, compression.network.quantise_input(x), resident=True)
+        simulation, = simulate(
+            [part], target=compression.target, verilog=verilog, top=ACCELERATOR,
+            bench="sim.benches.accelerator", clock_hz=self.clock_hz, baud=self.baud,
+            directory=directory)
+        return simulation
+
+    def count_toggles(self, compression, verilog, x, *, directory):
+        """Return how often flip-flops toggle while the network runs once, on input ``x``.
+
+        Raises
+        ------
+        SimulationError
+            If it fails.
+        """
+        saif = directory / "inference.saif"
+        count_toggles(verilog, top=ACCELERATOR, image=compression.image, target=compression.target,
+                      x=compression.network.quantise_input(x), clock_hz=self.clock_hz,
+                      baud=self.baud, saif=saif)
+        return flip_flop_toggles(saif.read_text(), verilog, top=ACCELERATOR)

@@ -1,0 +1,136 @@
+"""A virtual board: the accelerator in Verilator behind a pseudo-terminal."""
+
+import hashlib
+import os
+import subprocess
+import tty
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from hw.link.uart import bit_cycles
+from hw.site import ROOT, Site
+from hw.top import ACCELERATOR
+from sim.verilator import BUILD, SimulationError, compile_board
+from sw.compression import compress
+from sw.format.target import Target
+from sw.zoo import find
+
+
+__all__ = ["Build", "VirtualBoard"]
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a virtual board is: the accelerator that `hw.build` makes with the same choices.
+
+    Parameters
+    ----------
+    site : Site
+        Board, device, clock and rate of the serial line.
+    target : Target
+        Sizes of the accelerator; its decoder is made to match the codec.
+    model : str
+        Network that ships, or a model file: the image at power-on.
+    quantiser : str
+        How weights become symbols.
+    codec : str, optional
+        How symbols are coded; by default as suits the quantiser.
+    """
+
+    site: Site
+    target: Target
+    model: str = "digits"
+    quantiser: str = "step"
+    codec: str | None = None
+
+    def compile(self):
+        """Return the folder of the compiled accelerator; nothing is made again.
+
+        Raises
+        ------
+        ValueError
+            If it can't be built.
+        SimulationError
+            If it doesn't compile.
+        """
+        known = BUILD / f"board-{self.digest()}"
+        if known.exists():
+            os.utime(known)
+            return known.resolve()
+
+        compression = compress(self.model, quantiser=self.quantiser, codec=self.codec,
+                               target=self.target)
+        folder = compile_board(self.site.elaborate(compression.target, compression.data),
+                               top=ACCELERATOR)
+        # Others may be at the same.
+        link = known.with_suffix(f".{os.getpid()}")
+        link.symlink_to(folder)
+        link.replace(known)
+        return folder
+
+    def digest(self):
+        """Return a name for all that the accelerator is made from."""
+        site = self.site
+        choices = (site.board.name, site.device, site.clock_hz, site.baud, self.target,
+                   self.quantiser, self.codec)
+        versions = [version(package) for package in ("amaranth", "verilator")]
+        digest = hashlib.sha256(repr((choices, versions)).encode())
+        model = find(self.model)
+        sources = [path for folder in ("boards", "hw", "sim", "sw")
+                   for suffix in ("*.py", "*.v", "*.cpp") for path in (ROOT / folder).rglob(suffix)]
+        for path in (*sorted(sources), model, model.with_name(f"{model.stem}_data.npz")):
+            digest.update(path.read_bytes() if path.exists() else b"")
+        return digest.hexdigest()[:16]
+
+
+class VirtualBoard:
+    """A board in simulation, with a pseudo-terminal for its serial port; a context manager.
+
+    Clients may come and go. Time stands still while there is nothing to do.
+
+    Parameters
+    ----------
+    build : Build
+        What it is.
+
+    Raises
+    ------
+    ValueError, SimulationError
+        If it can't be built.
+
+    Attributes
+    ----------
+    port : str
+        The serial port's name.
+    """
+
+    def __init__(self, build):
+        self.build = build
+        self.cycles = bit_cycles(build.site.clock_hz, build.site.baud)
+        self.folder = build.compile()
+
+    def __enter__(self):
+        master, self.line = os.openpty()
+        tty.setraw(self.line)
+        # A board doesn't wait for a host that doesn't listen.
+        os.set_blocking(master, False)
+        self.port = os.ttyname(self.line)
+        self.process = subprocess.Popen([self.folder / "board", str(self.cycles)], stdin=master,
+                                        stdout=master, start_new_session=True)
+        os.close(master)
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        os.close(self.line)
+
+    def wait(self):
+        """Wait until the simulation ends by itself, which it shouldn't.
+
+        Raises
+        ------
+        SimulationError
+            Then.
+        """
+        raise SimulationError(f"{self.folder / 'board'} ended with status {self.process.wait()}")

@@ -1,0 +1,38 @@
+"""Options that commands have in common."""
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import replace
+
+from .compression import CODECS, QUANTISERS
+from .format.target import Target
+
+
+__all__ = ["add_compression_options", "add_size_options", "resize"]
+
+
+def add_compression_options(parser: ArgumentParser) -> None:
+    """Add what says how a network is compressed: ``quantiser`` and ``codec``."""
+    parser.add_argument("--quantiser", choices=QUANTISERS, default="step",
+                        help="how weights become symbols (default: %(default)s)")
+    parser.add_argument("--codec", choices=CODECS,
+                        help="how symbols are coded (default: raw for uniform, else huffman)")
+
+
+def add_size_options(parser: ArgumentParser) -> None:
+    """Add what `resize` takes: ``rows`` and ``columns``."""
+    parser.add_argument("--rows", type=int, metavar="R",
+                        help="rows of the MAC array (default: what suits the device)")
+    parser.add_argument("--columns", type=int, metavar="C",
+                        help="columns of the MAC array, 4 or 8 (default: what suits the device)")
+
+
+def resize(target: Target, arguments: Namespace) -> Target:
+    """Return ``target`` with the rows and columns that were asked for.
+
+    Raises
+    ------
+    ValueError
+        If they can't be built.
+    """
+    sizes = {name: getattr(arguments, name) for name in ("rows", "columns")}
+    return replace(target, **{name: size for name, size in sizes.items() if size is not None})

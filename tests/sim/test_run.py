@@ -1,0 +1,62 @@
+import json
+import re
+
+import pytest
+
+from hw.report.document import SCHEMA
+from hw.site import Site
+from sim import run
+
+
+@pytest.fixture
+def no_simulation(monkeypatch):
+    """Fail if anything is simulated."""
+    monkeypatch.setattr(Site, "simulate", lambda *arguments, **options: pytest.fail("simulated"))
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--board", "ulx4s"], "Board must be one of ulx3s, not ulx4s"),
+    (["--device", "95F"], "Device of ULX3S must be one of 12F, 25F, 45F, 85F, not 95F"),
+    (["--clock", "77"], "Output of the PLL must be a frequency that it can make of 25 MHz"),
+    (["--rows", "5"], "Rows must be 4 to 32 and a multiple of the 2 requantisers, not 5"),
+    (["--columns", "6"], "Columns must be 4 or 8, not 6"),
+    (["--samples", "0"], "Samples must be 1 or more, not 0"),
+    (["--model", "nowhere.npz"], "nowhere.npz: no such model file"),
+    (["--quantiser", "uniform", "--codec", "huffman"], "An automaton of 32 symbols can't decode"),
+    (["--device", "25F", "--rows", "8"], "too big for LFE5U-25F: 36 dsp of 28"),
+])
+def test_bad_input_is_one_line(capsys, no_simulation, tmp_path, options, message):
+    assert run.main(["-o", str(tmp_path), *options]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {message}")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("clock", ["inf", "nan", "0"])
+def test_clock_must_be_a_frequency(capsys, no_simulation, clock):
+    with pytest.raises(SystemExit):
+        run.main(["--clock", clock])
+    assert f"must be a frequency in MHz, not {clock}" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_inputs_are_simulated(capsys, tmp_path):
+    options = ["-o", str(tmp_path), "--device", "25F", "--rows", "6", "--samples", "2"]
+    assert run.main([*options, "--json"]) == 0
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert "2 of 2 inferences bit-exact" in captured.err
+    assert found["exact"] == found["n"] == 2
+    throughput = found["throughput"]
+    schema = json.loads(SCHEMA.read_text())["properties"]["throughput"]["properties"]
+    assert throughput.keys() == schema.keys() - {"inferences_per_s"}
+    assert sum(layer["stall_cycles"] for layer in throughput["layers"]) == (
+        throughput["decoder_stall_cycles"])
+    for layer in throughput["layers"]:
+        assert layer["cycles"] == pytest.approx(layer["predicted"], rel=0.01)
+    # A decoder of nearly 4 weights a cycle keeps up with convolutions of 64 positions.
+    convolutions = [layer for layer in throughput["layers"] if re.match("conv[23]", layer["name"])]
+    assert [layer["stall_cycles"] for layer in convolutions] == [0, 0]
+
+    assert run.main(options) == 0
+    assert re.search(r"conv2 .* rows ", capsys.readouterr().out)
