@@ -28,9 +28,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         network = load_image(arguments.image).network
         write_image(output, FORMATS[output.suffix](float_weights(network)))
     except OSError as error:
-        sys.exit(f"python -m sw.decompress: {error.filename}: {error.strerror}")
+        sys.exit(f"error: {error.filename}: {error.strerror}")
     except ValueError as error:
-        sys.exit(f"python -m sw.decompress: {arguments.image}: {error}")
+        sys.exit(f"error: {arguments.image}: {error}")
     print(f"{output}: {network.weights} weights of {len(network.weighted)} layers")
 
 

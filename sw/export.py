@@ -27,9 +27,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         model = write(network)
         write_image(output, model)
     except OSError as error:
-        sys.exit(f"python -m sw.export: {error.filename}: {error.strerror}")
+        sys.exit(f"error: {error.filename}: {error.strerror}")
     except ValueError as error:
-        sys.exit(f"python -m sw.export: {arguments.image}: {error}")
+        sys.exit(f"error: {arguments.image}: {error}")
     print(f"{output}: {len(model)} bytes, {len(network.layers)} layers, {network.weights} weights")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sw.importers import tflite
+from sw.importers import safetensors, tflite
 from sw.importers.npz import Archive, ModelError, WeightsAlone, load
 from sw.network import FloatNetwork, Network, float_network
 
@@ -58,7 +58,9 @@ def load_model(model: str | Path) -> FloatNetwork | Network | WeightsAlone:
         If there is none, or the file can't be used.
     """
     path = find(model)
-    return tflite.load(path) if path.suffix == ".tflite" else load(path)
+    importers = {".tflite": tflite.load, ".safetensors": safetensors.load}
+    importer = importers.get(path.suffix, load)
+    return importer(path)
 
 
 def load_source(model: str | Path) -> FloatNetwork | Network:

@@ -106,9 +106,9 @@ def test_what_tflite_cannot_compute_is_refused(network, complaint):
 
 
 def test_command_refuses_in_one_line(tmp_path):
-    with pytest.raises(SystemExit, match=r"^python -m sw\.export: .*a\.hri: No such file"):
+    with pytest.raises(SystemExit, match=r"^error: .*a\.hri: No such file"):
         main([str(tmp_path / "a.hri")])
     (tmp_path / "a.hri").write_bytes(b"")
-    with pytest.raises(SystemExit, match=r"^python -m sw\.export: .*a\.hri: not a ROM image"):
+    with pytest.raises(SystemExit, match=r"^error: .*a\.hri: not a ROM image"):
         main([str(tmp_path / "a.hri"), "-o", str(tmp_path / "a.tflite")])
     assert not Path(tmp_path / "a.tflite").exists()
