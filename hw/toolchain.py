@@ -87,7 +87,9 @@ def implement(verilog, platform, *, clock_hz, seed, directory, preferences="", s
         Top(clock_hz=clock_hz), "top", emit_src=False, synth_opts=SYNTHESIS,
         nextpnr_opts=f"--seed {seed} --report nextpnr.json --timing-allow-fail",
         add_preferences=preferences, script_after_synth=STATISTICS)
-    plan.extract(directory)
+    # Not by plan.extract(), which changes the working directory of all threads meanwhile.
+    for name, content in plan.files.items():
+        (directory / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
     def run_script(*variables, logs):
         """Run the plan's script with these programs, and nothing in place of the others."""

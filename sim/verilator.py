@@ -42,6 +42,10 @@ OPTIONS = (
     "-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include")
 
 
+#: Cocotb would have pytest read our conftest.py, which the simulation alone doesn't need.
+NO_PYTEST = {"COCOTB_REWRITE_ASSERTION_FILES": ""}
+
+
 class SimulationError(RuntimeError):
     """A simulation that didn't compile or didn't pass. The message names the log."""
 
@@ -82,7 +86,7 @@ def run_cocotb(folder: Path, *, top: str, bench: str, testcase: str | Sequence[s
             results = get_runner("verilator").test(
                 test_module=bench, hdl_toplevel=top, hdl_toplevel_lang="verilog",
                 build_dir=folder, test_dir=test_dir,
-                testcase=testcase, extra_env=environment or {}, log_file=log,
+                testcase=testcase, extra_env=NO_PYTEST | (environment or {}), log_file=log,
                 results_xml=str(Path(test_dir).resolve() / "results.xml"))
             passed = "<failure" not in Path(results).read_text()
         except (RuntimeError, SystemExit, OSError) as error:

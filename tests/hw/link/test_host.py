@@ -117,7 +117,7 @@ def test_refused_requests(line):
     link = Link(line)
     line.model.busy = 1_000_000
     link.run()
-    for request in (link.run, link.load, lambda: link.write_image(bytes(4)),
+    for request in (link.run, lambda: link.write_image(bytes(4)),
                     lambda: link.write_input(0, b"a"), lambda: link.read_output(0, 1),
                     lambda: link.read_image(0, 1)):
         with pytest.raises(RefusedError) as info:
