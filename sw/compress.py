@@ -22,13 +22,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command with ``argv``, by default the command line's arguments."""
     arguments = parse(argv)
     try:
-        target = resize(named_target(arguments.target), arguments)
+        named = named_target(arguments.target)
+        target = resize(named, arguments) if named else None
         if arguments.compare:
+            if target is None:
+                raise ValueError("Comparison must have a target, not none")
             rows = compare(arguments.model, target=target)
             chosen = rows[-1]
         else:
             chosen = compress(arguments.model, quantiser=arguments.quantiser,
-                              codec=arguments.codec, bits=arguments.bits, target=target)
+                              codec=arguments.codec, bits=arguments.bits, target=target,
+                              data=arguments.data, calibration=arguments.calibrate)
             rows = (chosen,)
         output = arguments.output or Path("build") / f"{chosen.network.name}.hri"
         write_image(output, chosen.data)
@@ -48,8 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"weights {size.bytes_weights} bytes, network {size.bytes_network}, image "
         f"{size.bytes_image}: ratio {size.ratio:.4f}, factor {size.factor:.2f} "
         f"(factor_int8 {size.factor_int8:.2f})", highlight=False)
-    print(f"{output}: {size.bits_per_weight:.2f} b/w, factor {size.factor:.2f}, accuracy "
-          f"{chosen.accuracy_float:.2%} before and {chosen.accuracy_int:.2%} after, n = {chosen.n}")
+    print(f"{output}: {size.bits_per_weight:.2f} b/w, factor {size.factor:.2f}, {judged(chosen)}")
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -64,7 +67,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
                         help="bits per weight (step) or bits of a symbol (others) "
                              f"(default: {defaults})")
     parser.add_argument("--target", default="ulx3s:85F", metavar="BOARD:DEVICE",
-                        help="what will run the network (default: %(default)s)")
+                        help="what will run the network; none for an image without a schedule, of "
+                             "any network (default: %(default)s)")
+    parser.add_argument("--data", type=Path, metavar="FILE",
+                        help="npz of held-out inputs x and classes y (default: NAME_data.npz "
+                             "beside an npz model)")
+    parser.add_argument("--calibrate", type=Path, metavar="FILE",
+                        help="npz of inputs x to calibrate on; float tflite models need it")
     add_size_options(parser)
     parser.add_argument("--compare", action="store_true",
                         help="table of all quantisers; the image is the default one")
@@ -72,11 +81,20 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def named_target(name: str) -> Target:
+def judged(compression: Compression) -> str:
+    before, after = compression.accuracy_float, compression.accuracy_int
+    if before is None or after is None:
+        return "accuracy unknown without data"
+    return f"accuracy {before:.2%} before and {after:.2%} after, n = {compression.n}"
+
+
+def named_target(name: str) -> Target | None:
+    if name == "none":
+        return None
     board, _, device = name.partition(":")
     if (board, device) not in PRESETS:
         known = ", ".join(":".join(preset) for preset in PRESETS)
-        raise ValueError(f"Target must be one of {known}, not {name}")
+        raise ValueError(f"Target must be one of {known}, none, not {name}")
     return PRESETS[board, device]
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from math import isfinite
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import golden
 from .codecs import codeword_bits
@@ -16,10 +17,12 @@ from .format.target import PRESETS, Target
 from .format.tables import AutomatonShape, PrefixTable, RawShape
 from .image import Image, build_image, load_image, read_image
 from .metrics import Distortion, Size, distortion, entropy
-from .network import FloatNetwork, Network, Quantisation, calibrate, integer_network
-from .quantize import (CodebookQuantiser, FloatArray, Grid, Quantiser, StepQuantiser,
+from .network import (FloatNetwork, Layer, Network, Quantisation, calibrate, calibrate_input,
+                      float_network, integer_network, replace_weights)
+from .quantize import (CodebookQuantiser, FloatArray, Grid, Quantiser, StepQuantiser, Symbols,
                        UniformQuantiser, correct_biases, quantise)
-from .zoo import Data, load_data, load_network
+from .quantize.grid import zigzag
+from .zoo import (Data, load_calibration, load_data, load_labelled, load_network, load_source)
 
 
 __all__ = ["CODECS", "DEFAULT_BITS", "DEFAULT_CODEC", "DEFAULT_TARGET", "QUANTISERS",
@@ -62,7 +65,7 @@ class Compression:
     ----------
     quantiser, codec, bits, error
         As `compress` was told.
-    target : Target
+    target : Target, optional
         What the image is for, with the decoder that reads it.
     data : bytes
         The ROM image.
@@ -70,15 +73,16 @@ class Compression:
         What it holds.
     network : Network
         The integer network as it was put in, names included.
-    accuracy_float, accuracy_int : float
-        Share of ``n`` held-out inputs that the trained and the integer network get right.
+    accuracy_float, accuracy_int : float, optional
+        Share of ``n`` held-out inputs that the network as the model file has it and the one in the
+        image get right.
     """
 
     quantiser: str
     codec: str
     bits: float | None
     error: float | None
-    target: Target
+    target: Target | None
     data: bytes
     image: Image
     network: Network
@@ -86,8 +90,8 @@ class Compression:
     size: Size
     distortion: Distortion
     entropy: float
-    accuracy_float: float
-    accuracy_int: float
+    accuracy_float: float | None
+    accuracy_int: float | None
     n: int
 
     def report(self) -> dict[str, Any]:
@@ -112,15 +116,16 @@ class Compression:
 
 def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = None,
              bits: float | None = None, error: float | None = None,
-             target: Target = DEFAULT_TARGET) -> Compression:
+             target: Target | None = DEFAULT_TARGET, data: Path | None = None,
+             calibration: Path | None = None) -> Compression:
     """Compress a network into a ROM image.
 
     Parameters
     ----------
     model : str or Path
-        Name of a network that ships, or a model file with its data beside it.
+        Name of a network that ships, or a model file, npz or tflite.
     quantiser : {"step", "uniform", "codebook"}
-        How weights become symbols.
+        How weights become symbols. ``"uniform"`` with 8 bits keeps an int8 model as it is.
     codec : {"huffman", "raw"}, optional
         How symbols are coded. The target's decoder is made to match. By default ``DEFAULT_CODEC``.
     bits : float, optional
@@ -128,8 +133,15 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
         others. By default ``DEFAULT_BITS``.
     error : float, optional
         Mean squared error that the step quantiser keeps to, in place of ``bits``.
-    target : Target
-        What will run the network.
+    target : Target, optional
+        What will run the network; None for an image without a schedule, of any network.
+    data : Path, optional
+        npz file of held-out inputs ``x`` and their classes ``y``, by default the one beside an npz
+        model. Here and in ``calibration``, int8 inputs of an int8 model are taken as it takes them,
+        others as the user's.
+    calibration : Path, optional
+        npz file of inputs ``x``, e.g. 100 training samples. Float tflite models need them; int8
+        ones have their biases corrected only with them.
 
     Raises
     ------
@@ -143,30 +155,93 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
     check_choice("Codec", codec, CODECS)
     if error is not None and quantiser != "step":
         raise ValueError(f"Only the step quantiser keeps to an error, not {quantiser}")
-    trained, data = load_network(model), load_data(model)
-    if trained.input_shape != data.x.shape[1:]:
-        raise ValueError(f"{model}: data must have inputs of shape {trained.input_shape}, "
-                         f"not {data.x.shape[1:]}")
-    shape = target.decoder if isinstance(target.decoder, AutomatonShape) else AutomatonShape()
-    target = target.with_decoder(shape if codec == "huffman" else RawShape())
+    source = load_source(model)
+    trained = float_network(source) if isinstance(source, Network) else source
+    samples = load_samples(model, source, data, calibration)
+    if source is trained and not samples.calibration.size:
+        raise ValueError(f"{model}: a float network must be calibrated: give inputs with "
+                         f"--calibrate FILE.npz")
+    if source is trained and is_tflite(model):
+        source = trained = calibrate_input(trained, samples.calibration)
+    automaton = target.decoder if target else AutomatonShape()
+    shape = automaton if isinstance(automaton, AutomatonShape) else AutomatonShape()
+    decoder = shape if codec == "huffman" else RawShape()
+    target = target.with_decoder(decoder) if target else None
     bits = DEFAULT_BITS[quantiser] if bits is None else bits
 
-    weights = [layer.weights for layer in trained.weighted if layer.weights is not None]
+    weights: list[FloatArray] = [layer.weights for layer in trained.weighted
+                                 if layer.weights is not None]
     if not weights:
         raise ValueError(f"{model}: network must have weights")
     with floats_of(model):
-        grids = fit(weights, quantiser, bits, error, shape, target)
-        symbols = quantise(weights, grids)
-        restored = [grid.restore(chosen) for grid, chosen in zip(grids, symbols, strict=True)]
-        network = integer_network(
-            correct_biases(trained, restored, data.calibration),
-            calibrate(trained, data.calibration),
-            [(grid.integers(chosen), grid.scale)
-             for grid, chosen in zip(grids, symbols, strict=True)])
-        contents = build_image(network, grids, symbols, target)
+        if isinstance(source, Network) and quantiser == "uniform" and bits == 8:
+            network = source
+            grids, symbols = keep(network.weighted)
+            restored = weights
+        else:
+            # Layers of models from elsewhere are scaled anyhow: errors count relative to weights.
+            importance = ([1 / np.maximum(np.square(layer).mean(keepdims=True), 1e-30)
+                           for layer in weights] if is_tflite(model) else None)
+            grids = fit(weights, importance, quantiser, bits, error, shape,
+                        target.codebooks if target else 1)
+            symbols = quantise(weights, grids, importance)
+            restored = [grid.restore(chosen) for grid, chosen in zip(grids, symbols, strict=True)]
+            network = quantised_network(
+                source, trained, samples.calibration, restored,
+                [(grid.integers(chosen), grid.scale)
+                 for grid, chosen in zip(grids, symbols, strict=True)], as_tflite=target is None)
+        contents = build_image(network, grids, symbols, target, decoder)
         image = read_image(contents, name=network.name, target=target)
         return measure(quantiser, codec, bits, error, target, contents, image, network, restored,
-                       trained, data)
+                       source, samples)
+
+
+def is_tflite(model: str | Path) -> bool:
+    return Path(model).suffix == ".tflite"
+
+
+def load_samples(model: str | Path, source: FloatNetwork | Network, data: Path | None,
+                 calibration: Path | None) -> Data:
+    """Return the data that the user names, or those that lie beside the model, or none."""
+    nothing = np.empty((0, *source.input_shape))
+    samples = (Data(nothing, np.empty(0, np.int64), nothing) if is_tflite(model) or data
+               else load_data(model))
+    if data is not None:
+        x, y = load_labelled(data)
+        samples = replace(samples, x=x, y=y)
+    if calibration is not None:
+        samples = replace(samples, calibration=load_calibration(calibration))
+    return replace(samples, x=users_inputs(model, source, samples.x),
+                   calibration=users_inputs(model, source, samples.calibration))
+
+
+def users_inputs(model: str | Path, source: FloatNetwork | Network, x: NDArray[Any]
+                 ) -> NDArray[Any]:
+    shape = source.input_shape
+    if x.shape[1:] != shape and (len(x.shape) != 2 or x.shape[1] != prod(shape)):
+        raise ValueError(f"{model}: data must have inputs of shape {shape}, not {x.shape[1:]}")
+    if isinstance(source, Network) and x.dtype == np.int8:
+        x = Quantisation(source.input.scale, source.input.zero_point).restore(x)
+        x = x * source.input.divisor + source.input.mean
+    return x.reshape(-1, *shape)
+
+
+def keep(layers: Sequence[Layer]) -> tuple[tuple[Grid, ...], list[Symbols]]:
+    """Return grids and symbols that stand for the layers' own integers."""
+    weights = [layer.weights.astype(np.int64) for layer in layers if layer.weights is not None]
+    return (tuple(Grid(zigzag(256), layer.weight_scale) for layer in layers),
+            [np.where(values < 0, -2 * values - 1, 2 * values) for values in weights])
+
+
+def quantised_network(source: FloatNetwork | Network, trained: FloatNetwork,
+                      calibration: NDArray[Any], restored: Sequence[FloatArray],
+                      weights: Sequence[tuple[NDArray[np.int8], FloatArray]], *,
+                      as_tflite: bool) -> Network:
+    corrected = (correct_biases(trained, restored, calibration) if calibration.size else trained)
+    if isinstance(source, Network):
+        return replace_weights(source, corrected, weights)
+    return integer_network(corrected, calibrate(trained, calibration), weights,
+                           as_tflite=as_tflite)
 
 
 @contextmanager
@@ -219,7 +294,9 @@ def check_network(network: Network, trained: FloatNetwork) -> None:
         raise ValueError(f"it must have {len(trained.layers)} layers, not {len(network.layers)}")
     for layer, wanted in zip(network.layers, trained.layers, strict=True):
         stored = layer.descriptor
-        expected = wanted.describe(Quantisation(stored.input_scale, stored.input_zero_point),
+        inputs = [(stored.input_scale, stored.input_zero_point)]
+        inputs += [stored.addend] if stored.addend else []
+        expected = wanted.describe([Quantisation(*given) for given in inputs],
                                    Quantisation(stored.output_scale, stored.output_zero_point))
         for name, value in vars(expected).items():
             if getattr(stored, name) != value:
@@ -227,9 +304,11 @@ def check_network(network: Network, trained: FloatNetwork) -> None:
                                  f"not {getattr(stored, name)!r}")
 
 
-def measure(quantiser: str, codec: str, bits: float | None, error: float | None, target: Target,
+def measure(quantiser: str, codec: str, bits: float | None, error: float | None,
+            target: Target | None,
             contents: bytes, image: Image, network: Network, restored: Sequence[FloatArray],
-            trained: FloatNetwork, data: Data) -> Compression:
+            source: FloatNetwork | Network, data: Data) -> Compression:
+    trained = float_network(source) if isinstance(source, Network) else source
     weights = [layer.weights for layer in trained.weighted if layer.weights is not None]
     layers = tuple(
         LayerFigures(layer.name, original.size,
@@ -242,8 +321,15 @@ def measure(quantiser: str, codec: str, bits: float | None, error: float | None,
         Size(network.weights, sum(len(layer.bias) for layer in network.weighted),
              image.bytes_image, image.bytes_weights),
         distortion(weights, restored), entropy(image.symbols),
-        float(np.mean(trained.classify(data.x) == data.y)),
-        float(np.mean(golden.classify(network, data.x) == data.y)), len(data.y))
+        accuracy(source, data), accuracy(network, data), len(data.y))
+
+
+def accuracy(network: FloatNetwork | Network, data: Data) -> float | None:
+    if not len(data.y):
+        return None
+    classes = (golden.classify(network, data.x) if isinstance(network, Network)
+               else network.classify(data.x))
+    return float(np.mean(classes == data.y))
 
 
 def without_infinity(distortion: Distortion) -> dict[str, float | None]:
@@ -256,14 +342,15 @@ def check_choice(label: str, choice: str, choices: Sequence[str]) -> None:
         raise ValueError(f"{label} must be one of {', '.join(choices)}, not {choice}")
 
 
-def fit(weights: Sequence[FloatArray], quantiser: str, bits: float, error: float | None,
-        shape: AutomatonShape, target: Target) -> tuple[Grid, ...]:
+def fit(weights: Sequence[FloatArray], importance: Sequence[FloatArray] | None, quantiser: str,
+        bits: float, error: float | None, shape: AutomatonShape, codebooks: int
+        ) -> tuple[Grid, ...]:
     if error is not None:
-        return StepQuantiser(shape).fit_error(weights, None, error)
+        return StepQuantiser(shape).fit_error(weights, importance, error)
     quantisers: dict[str, Quantiser] = {
         "step": StepQuantiser(shape), "uniform": UniformQuantiser(),
-        "codebook": CodebookQuantiser(target.codebooks)}
-    return quantisers[quantiser].fit(weights, None, bits)
+        "codebook": CodebookQuantiser(codebooks)}
+    return quantisers[quantiser].fit(weights, importance, bits)
 
 
 def compare(model: str | Path, *, target: Target = DEFAULT_TARGET) -> tuple[Compression, ...]:

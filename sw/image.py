@@ -15,22 +15,30 @@ from .format.schedule import RECORD_WORDS, ScheduleRecord
 from .format.sections import (HEADER_WORDS, MAX_WORDS, FormatError, Section, crc32, pack_code,
                               pack_header, pack_network, unpack_code, unpack_header,
                               unpack_network)
-from .format.tables import RAW_ENTRIES, CodeTable, RawShape, RawTable
+from .format.tables import RAW_ENTRIES, AutomatonShape, CodeTable, RawShape, RawTable
 from .format.target import Target
 from .network import Layer, Network
 from .quantize import Grid, Symbols
 from .schedule import ScheduleError, pooling_channel, schedule
 
 
-__all__ = ["WEIGHT_SECTIONS", "Image", "build_image", "load_image", "read_image", "retarget",
-           "write_image"]
+__all__ = ["NO_TARGET", "WEIGHT_SECTIONS", "Image", "build_image", "load_image", "read_image",
+           "retarget", "write_image"]
 
+
+Decoder = RawShape | AutomatonShape
 
 #: Sections that exist because of the weights.
 WEIGHT_SECTIONS = (Section.CODE, Section.CODEBOOK, Section.CODED_DATA)
 
-#: The most bytes of an image.
+#: The most bytes of an image for a target.
 MAX_BYTES = 4 * MAX_WORDS
+
+#: The most bytes of an image without a schedule.
+MAX_UNSCHEDULED_BYTES = 4 << 20
+
+#: Target hash of an image without a schedule.
+NO_TARGET = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +51,9 @@ class Image:
         The integer network with its weights. Names aren't stored: layers are called by their
         number and operation. Weight scales are what the multipliers say.
     target_hash : int
-        Hash of the target that the schedule is for.
+        Hash of the target that the schedule is for, or ``NO_TARGET``.
     schedule : tuple of ScheduleRecord
-        One for each layer.
+        One for each layer, or none.
     table : CodeTable
         Code of the weights.
     codebooks : tuple of tuple of int
@@ -65,6 +73,11 @@ class Image:
     words: dict[Section, int]
 
     @property
+    def layer_codebooks(self) -> tuple[int, ...]:
+        """Codebook of each layer."""
+        return layer_codebooks(self.schedule, len(self.network.layers))
+
+    @property
     def bytes_image(self) -> int:
         """Bytes of the whole image."""
         return 4 * (HEADER_WORDS + sum(self.words.values()) + len(self.words))
@@ -81,13 +94,17 @@ class Image:
 
 
 def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbols],
-                target: Target) -> bytes:
+                target: Target | None, decoder: Decoder | None = None) -> bytes:
     """Return the image of ``network`` for ``target``, coded as its decoder reads it.
 
     Parameters
     ----------
     grids, symbols : sequence
         Of each layer with weights, in order: what its symbols stand for, and they themselves.
+    target : Target, optional
+        Without one, the image has no schedule, and all its grids must share a codebook.
+    decoder : RawShape or AutomatonShape, optional
+        What the coded data are for where there is no target; by default, an automaton.
 
     Raises
     ------
@@ -97,17 +114,19 @@ def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbo
         If the network has no weights or too many, layers with one codebook's number mean different
         codebooks, the decoder can't read so many symbols, or a shift can't be stored.
     """
+    decoder = target.decoder if target else decoder or AutomatonShape()
     descriptors = tuple(layer.descriptor for layer in network.layers)
     described = pack_network(network.input, descriptors)
-    table, coded, codebooks = code(grids, symbols, target)
-    if len(codebooks) > target.codebooks:
-        raise ScheduleError(f"network has {len(codebooks)} codebooks, "
-                            f"{len(codebooks) - target.codebooks} more than the target's "
-                            f"{target.codebooks}")
+    table, coded, codebooks = code(grids, symbols, decoder)
+    most = target.codebooks if target else 1
+    if len(codebooks) > most:
+        raise ScheduleError(f"network has {len(codebooks)} codebooks, {len(codebooks) - most} more "
+                            f"than the target's {most}")
     numbers = iter(grid.codebook if codebooks else 0 for grid in grids)
-    records = schedule(descriptors, target, [next(numbers) if layer.operation.has_weights else 0
-                                             for layer in descriptors])
-    bias, multiplier, shift = channel_records(network)
+    records = schedule(descriptors, target, [
+        next(numbers) if layer.operation.has_weights else 0 for layer in descriptors]) \
+        if target else ()
+    bias, multiplier, shift = channel_records(network, most_shift(target is not None))
     sections = {
         Section.NETWORK: described,
         Section.SCHEDULE: b"".join(record.pack() for record in records),
@@ -121,20 +140,21 @@ def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbo
     return pack_sections(sections, target)
 
 
-def pack_sections(sections: dict[Section, bytes], target: Target) -> bytes:
-    image = pack_header(target.hash, {name: len(data) // 4 for name, data in sections.items()})
+def pack_sections(sections: dict[Section, bytes], target: Target | None) -> bytes:
+    image = pack_header(target.hash if target else NO_TARGET,
+                        {name: len(data) // 4 for name, data in sections.items()})
     for data in sections.values():
         image += data + crc32(data).to_bytes(4, "little")
-    most = min(target.memory_words * 4, MAX_BYTES)
+    most = min(target.memory_words * 4, MAX_BYTES) if target else MAX_UNSCHEDULED_BYTES
     if len(image) > most:
-        raise ScheduleError(f"image has {len(image)} bytes, {len(image) - most} more than the "
-                            f"weight memory's {most}")
+        raise ScheduleError(f"image has {len(image)} bytes, {len(image) - most} more than "
+                            f"{'the weight memory' if target else 'an image'}'s {most}")
     return image
 
 
-def code(grids: Sequence[Grid], symbols: Sequence[Symbols], target: Target
+def code(grids: Sequence[Grid], symbols: Sequence[Symbols], decoder: Decoder
          ) -> tuple[CodeTable, bytes, list[tuple[int, ...]]]:
-    if isinstance(target.decoder, RawShape):
+    if isinstance(decoder, RawShape):
         raw = RawCodec()
         plain = raw.fit(symbols)
         if plain.symbol_bits == 8:
@@ -145,10 +165,10 @@ def code(grids: Sequence[Grid], symbols: Sequence[Symbols], target: Target
         coded = raw.encode(flatten(symbols), plain)
         entries = RAW_ENTRIES
     else:
-        huffman = HuffmanCodec(target.decoder)
+        huffman = HuffmanCodec(decoder)
         table = prefix = huffman.fit(symbols)
         coded = huffman.encode(flatten(symbols), prefix)
-        entries = target.decoder.symbols
+        entries = decoder.symbols
     books = shared_codebooks(grids)
     # Symbols without a meaning stand for 0; only damaged data hold them.
     return table, coded, [(*books[number][:entries], *(0,) * (entries - len(books[number])))
@@ -171,18 +191,24 @@ def flatten(symbols: Sequence[Symbols]) -> Symbols:
     return np.concatenate([chosen.ravel() for chosen in symbols])
 
 
-def channel_records(network: Network
+def most_shift(scheduled: bool) -> int:
+    """Return the greatest shift that an image may hold: the requantiser shifts to the right."""
+    return 0 if scheduled else 30
+
+
+def channel_records(network: Network, most: int
                     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return biases, with the inputs' zero point folded in, multipliers and shifts."""
     parts: list[tuple[Sequence[int], Sequence[int], Sequence[int]]] = []
     for layer in network.layers:
         if layer.weights is None:
-            multiplier, shift = pooling_channel(layer.descriptor)
-            parts.append(([0], [multiplier], [shift]))
+            if layer.descriptor.operation.pools:
+                multiplier, shift = pooling_channel(layer.descriptor)
+                parts.append(([0], [multiplier], [shift]))
             continue
-        if layer.shift.min() < -31 or layer.shift.max() > 0:
-            raise ValueError(f"{layer.name}: shifts must be -31 to 0, not {layer.shift.min()} to "
-                             f"{layer.shift.max()}")
+        if layer.shift.min() < -31 or layer.shift.max() > most:
+            raise ValueError(f"{layer.name}: shifts must be -31 to {most}, "
+                             f"not {layer.shift.min()} to {layer.shift.max()}")
         folded = layer.bias - zero_point_sums(layer.descriptor, layer.weights)
         parts.append((folded.tolist(), layer.multiplier.tolist(), layer.shift.tolist()))
     bias, multipliers, shifts = (np.concatenate([part[field] for part in parts]).astype(np.int64)
@@ -222,9 +248,9 @@ def load_image(path: Path, *, target: Target | None = None) -> Image:
         If the file can't be read.
     """
     with path.open("rb") as file:
-        image = file.read(MAX_BYTES + 1)
-    if len(image) > MAX_BYTES:
-        raise FormatError(f"image must have at most {MAX_BYTES} bytes")
+        image = file.read(MAX_UNSCHEDULED_BYTES + 1)
+    if len(image) > MAX_UNSCHEDULED_BYTES:
+        raise FormatError(f"image must have at most {MAX_UNSCHEDULED_BYTES} bytes")
     return read_image(image, name=path.stem, target=target)
 
 
@@ -246,7 +272,7 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
     target_hash, words = unpack_header(image)
     sections = unpack_sections(image, words)
     source, descriptors = unpack_network(sections[Section.NETWORK])
-    records = unpack_schedule(sections[Section.SCHEDULE], len(descriptors))
+    records = unpack_schedule(sections[Section.SCHEDULE], len(descriptors), target_hash)
     table = unpack_code(sections[Section.CODE])
     if sections[Section.CODE] != pack_code(table):
         raise FormatError("code: what isn't used must be zero, and nothing may follow")
@@ -259,16 +285,17 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
     count = sum(layer.weights for layer in descriptors)
     flat = decode(sections[Section.CODED_DATA], table, count)
     symbols, weights = [], []
-    for layer, record in zip(descriptors, records, strict=True):
+    for layer, number in zip(descriptors, layer_codebooks(records, len(descriptors)), strict=True):
         if layer.weight_shape is None:
             continue
         chosen, flat = flat[:layer.weights].reshape(layer.weight_shape), flat[layer.weights:]
         symbols.append(chosen)
-        weights.append(np.array(codebooks[record.codebook], np.int8)[chosen] if codebooks
+        weights.append(np.array(codebooks[number], np.int8)[chosen] if codebooks
                        else chosen.astype(np.uint8).view(np.int8))
 
     try:
-        network = Network(name, source, unpack_layers(sections, descriptors, weights))
+        network = Network(name, source, unpack_layers(sections, descriptors, weights,
+                                                      most_shift(bool(records))))
     except FormatError:
         raise
     except ValueError as error:
@@ -288,18 +315,21 @@ def retarget(image: bytes, target: Target) -> bytes:
     ScheduleError
         If the target can't run the network, decode its weights, or hold the image.
     """
-    _, words = unpack_header(image)
+    target_hash, words = unpack_header(image)
     sections = unpack_sections(image, words)
     _, descriptors = unpack_network(sections[Section.NETWORK])
-    records = unpack_schedule(sections[Section.SCHEDULE], len(descriptors))
+    records = unpack_schedule(sections[Section.SCHEDULE], len(descriptors), target_hash)
     table = unpack_code(sections[Section.CODE])
     if (RawShape() if isinstance(table, RawTable) else table.shape) != target.decoder:
         raise ScheduleError(f"image must be coded for {target.decoder}, the target's decoder")
-    codebooks = [record.codebook for record in records]
+    codebooks = layer_codebooks(records, len(descriptors))
     if max(codebooks) >= target.codebooks:
         raise ScheduleError(f"network has {max(codebooks) + 1} codebooks, "
                             f"{max(codebooks) + 1 - target.codebooks} more than the target's "
                             f"{target.codebooks}")
+    shifts = np.frombuffer(sections[Section.SHIFT], np.int8)
+    if shifts.max(initial=0) > most_shift(True):
+        raise ScheduleError(f"shifts must be at most 0 for a target, not {shifts.max()}")
     remade = schedule(descriptors, target, codebooks)
     sections[Section.SCHEDULE] = b"".join(record.pack() for record in remade)
     return pack_sections(sections, target)
@@ -319,7 +349,13 @@ def unpack_sections(image: bytes, words: dict[Section, int]) -> dict[Section, by
     return sections
 
 
-def unpack_schedule(data: bytes, layers: int) -> tuple[ScheduleRecord, ...]:
+def layer_codebooks(records: Sequence[ScheduleRecord], layers: int) -> tuple[int, ...]:
+    return tuple(record.codebook for record in records) or (0,) * layers
+
+
+def unpack_schedule(data: bytes, layers: int, target_hash: int) -> tuple[ScheduleRecord, ...]:
+    if target_hash == NO_TARGET:
+        layers = 0
     size = RECORD_WORDS * 4
     if len(data) != layers * size:
         raise FormatError(f"schedule: {layers} layers take {layers * size} bytes, not {len(data)}")
@@ -345,7 +381,7 @@ def unpack_codebooks(data: bytes, table: CodeTable) -> tuple[tuple[int, ...], ..
 
 
 def unpack_layers(sections: dict[Section, bytes], descriptors: Sequence[LayerDescriptor],
-                  weights: Sequence[NDArray[np.int8]]) -> tuple[Layer, ...]:
+                  weights: Sequence[NDArray[np.int8]], most: int) -> tuple[Layer, ...]:
     channels = sum(layer.channels for layer in descriptors)
     for section, size in ((Section.BIAS, channels * 4), (Section.MULTIPLIER, channels * 4),
                           (Section.SHIFT, channels + -channels % 4)):
@@ -360,8 +396,8 @@ def unpack_layers(sections: dict[Section, bytes], descriptors: Sequence[LayerDes
     if multiplier.min() < 1:
         raise FormatError(f"section MULTIPLIER: multipliers must be 1 to 2**31 - 1, "
                           f"not {multiplier.min()}")
-    if shift.min() < -31 or shift.max() > 0:
-        raise FormatError(f"section SHIFT: shifts must be -31 to 0, not {shift.min()} to "
+    if shift.min() < -31 or shift.max() > most:
+        raise FormatError(f"section SHIFT: shifts must be -31 to {most}, not {shift.min()} to "
                           f"{shift.max()}")
 
     layers = []
@@ -372,10 +408,12 @@ def unpack_layers(sections: dict[Section, bytes], descriptors: Sequence[LayerDes
         rows = slice(base, base + layer.channels)
         base += layer.channels
         if not layer.operation.has_weights:
-            record = (bias[rows][0], multiplier[rows][0], shift[rows][0])
-            if record != (0, *pooling_channel(layer)):
-                raise FormatError(f"layer {number}: pooling can't have the channel record {record}")
-            layers.append(Layer.pooling(name, layer))
+            if layer.operation.pools:
+                record = (bias[rows][0], multiplier[rows][0], shift[rows][0])
+                if record != (0, *pooling_channel(layer)):
+                    raise FormatError(f"layer {number}: pooling can't have the channel record "
+                                      f"{record}")
+            layers.append(Layer.without_arrays(name, layer))
             continue
         integers = next(remaining)
         unfolded = bias[rows] + zero_point_sums(layer, integers)

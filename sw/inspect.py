@@ -14,7 +14,7 @@ from rich.table import Table
 from .codecs import codeword_bits
 from .format.tables import RawTable
 from .format.target import Target, find_targets
-from .image import Image, load_image
+from .image import NO_TARGET, Image, load_image
 from .metrics import entropy
 
 
@@ -56,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def find_target(target_hash: int) -> tuple[str, Target | None]:
+    if target_hash == NO_TARGET:
+        return "none, and no schedule", None
     found = find_targets(target_hash)
     if not found:
         return "unknown", None
@@ -67,7 +69,7 @@ def describe(image: Image, target: str) -> dict[str, Any]:
     weights = image.network.weights
     symbols = iter(image.symbols)
     layers = []
-    for layer, record in zip(image.network.layers, image.schedule, strict=True):
+    for layer, codebook in zip(image.network.layers, image.layer_codebooks, strict=True):
         entry: dict[str, Any] = {"name": layer.name, "weights": layer.descriptor.weights}
         entry["input_shape"] = layer.descriptor.input_shape
         entry["output_shape"] = layer.descriptor.output_shape
@@ -76,7 +78,7 @@ def describe(image: Image, target: str) -> dict[str, Any]:
             entry |= {
                 "bits_per_weight": codeword_bits(chosen.ravel(), image.table) / chosen.size,
                 "layer_entropy": entropy([chosen]), "zeros": float((layer.weights == 0).mean()),
-                "codebook": record.codebook}
+                "codebook": codebook}
         layers.append(entry)
     raw = isinstance(image.table, RawTable)
     return {

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from sw.format.layers import LayerDescriptor, Operation
+from sw.format.layers import LayerDescriptor, Operation, Rounding
 from sw.format.schedule import POOL_WEIGHT, Dataflow, ScheduleRecord
 from sw.format.target import Target
 from sw.golden import requantise
@@ -15,6 +15,10 @@ from sw.network import quantise_multiplier
 
 __all__ = ["ScheduleError", "place_activations", "pooling_channel", "schedule"]
 
+
+#: What targets can run, in a chain.
+OPERATIONS = (Operation.CONV2D, Operation.FULLY_CONNECTED, Operation.AVERAGE_POOL,
+              Operation.MAX_POOL)
 
 #: The largest window of average pooling, in pixels.
 MAX_WINDOW = 4096
@@ -66,6 +70,8 @@ def schedule(layers: Sequence[LayerDescriptor], target: Target,
     """
     if not layers:
         raise ScheduleError("network must have a layer")
+    for number, layer in enumerate(layers):
+        check_layer(number, layer)
     if len(layers) > target.layers:
         raise ScheduleError(f"network has {len(layers)} layers, "
                             f"{len(layers) - target.layers} more than the target's {target.layers}")
@@ -90,6 +96,18 @@ def schedule(layers: Sequence[LayerDescriptor], target: Target,
                 f"layer {number} ({layer.operation.name.lower()}): {error}") from error
         channel_base += layer.channels
     return tuple(records)
+
+
+def check_layer(number: int, layer: LayerDescriptor) -> None:
+    place = f"layer {number} ({layer.operation.name.lower()})"
+    if layer.operation not in OPERATIONS:
+        known = ", ".join(operation.name.lower() for operation in OPERATIONS)
+        raise ScheduleError(f"{place}: targets can run {known} alone")
+    if layer.inputs != (1,):
+        raise ScheduleError(f"{place}: input must be made by the layer before, "
+                            f"not {layer.inputs[0]} back")
+    if layer.rounding is not Rounding.TWICE:
+        raise ScheduleError(f"{place}: targets can't round sums once")
 
 
 def make_record(layer: LayerDescriptor, target: Target, in_base: int, out_base: int,

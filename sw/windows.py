@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-__all__ = ["Window", "places", "taps"]
+__all__ = ["Window", "places", "taps", "weighted_sums"]
 
 
 T = TypeVar("T", bound=np.generic)
+F = TypeVar("F", bound=np.floating[Any])
 
 
 class Window(Protocol):
@@ -65,3 +66,32 @@ def places(layer: Window) -> NDArray[np.int64]:
     """Return how many inputs each window holds, padding apart: shape (1, OH, OW, 1)."""
     inside = np.ones((1, *layer.input_shape[:2], 1), np.int64)
     return reduce(np.add, (inputs for _, _, inputs in taps(inside, layer, 0)))
+
+
+def weighted_sums(x: NDArray[F], layer: Window, weights: NDArray[F], bias: NDArray[F], *,
+                  depthwise: bool) -> NDArray[F]:
+    """Return what a convolution sums up.
+
+    Parameters
+    ----------
+    x : array of shape (n, H, W, Cin)
+        Inputs of ``layer``. Padding reads as 0.
+    weights : array of shape (Cout, KH, KW, Cin)
+        The filters; of one channel each in a depthwise convolution.
+    bias : array of shape (Cout,)
+        What sums begin with.
+
+    Returns
+    -------
+    array of shape (n, OH, OW, Cout)
+    """
+    sums = np.empty((len(x), *layer.output_shape), x.dtype)
+    sums[:] = bias
+    each = len(weights) // layer.input_shape[2]
+    for row, column, tap in taps(x, layer, 0):
+        if depthwise:
+            seen = tap if each == 1 else np.repeat(tap, each, axis=-1)
+            sums += seen * weights[:, row, column, 0]
+        else:
+            sums += tap @ weights[:, row, column].T
+    return sums

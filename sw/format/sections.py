@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from enum import IntEnum
 from itertools import pairwise
 from math import isfinite, prod
+from typing import Any
 
-from .layers import InputDescription, LayerDescriptor, Operation
+from .layers import InputDescription, LayerDescriptor, Operation, Rounding
 from .tables import AutomatonShape, CodeTable, PrefixTable, RawTable
 
 
@@ -49,8 +50,12 @@ SECTIONS = len(Section)
 #: Magic and version, length, target hash, a length for each section, CRC-32.
 HEADER_WORDS = 3 + SECTIONS + 1
 
+Shape = tuple[int, int, int]
 
-#: Words that an image may have: gateware counts them with 16 bits.
+#: What a layer, or the input, gives: its shape, scale and zero point.
+Made = tuple[Shape, float, int]
+
+#: Words that an image for a target may have: gateware counts them with 16 bits.
 MAX_WORDS = 0xffff
 
 #: Layers that section NETWORK may describe.
@@ -63,8 +68,8 @@ MAX_WEIGHTS = 1 << 24
 INPUT = struct.Struct("<3d3HbB")
 
 #: Layer: output scale, output shape, operation, output zero point, least and greatest activation,
-#: kernel, stride, padding. Its input is the output before it.
-LAYER = struct.Struct("<d3HB3b6B")
+#: kernel, stride, padding, how far back its inputs are made (0: no second one), rounding, reserved.
+LAYER = struct.Struct("<d3HB3b6B2BBx")
 
 
 def crc32(data: bytes) -> int:
@@ -108,7 +113,7 @@ def unpack_header(image: bytes, *, whole: bool = True) -> tuple[int, dict[Sectio
     if total != HEADER_WORDS + sum(lengths) + SECTIONS:
         raise FormatError(f"header: sections make {HEADER_WORDS + sum(lengths) + SECTIONS} words, "
                           f"not {total}")
-    if total > MAX_WORDS:
+    if target_hash and total > MAX_WORDS:
         raise FormatError(f"header: image must have at most {MAX_WORDS} words, not {total}")
     if whole and total * 4 != len(image):
         raise FormatError(f"image has {len(image)} bytes, its header says {total * 4}")
@@ -160,23 +165,29 @@ def pack_network(source: InputDescription, layers: tuple[LayerDescriptor, ...]) 
     Raises
     ------
     ValueError
-        If there are no or too many layers or weights, or a layer doesn't take what the one before
-        it gives.
+        If there are no or too many layers or weights, or a layer doesn't take what an earlier one
+        gives.
     """
     if not 1 <= len(layers) <= MAX_LAYERS:
         raise ValueError(f"Image must have 1 to {MAX_LAYERS} layers, not {len(layers)}")
     check_weights(layers)
-    data = INPUT.pack(source.scale, source.mean, source.divisor, *layers[0].input_shape,
-                      source.zero_point, len(layers))
-    given = (layers[0].input_shape, source.scale, source.zero_point)
+    shape = layers[0].input_shape
+    data = INPUT.pack(source.scale, source.mean, source.divisor, *shape, source.zero_point,
+                      len(layers))
+    made = [(shape, source.scale, source.zero_point)]
     for number, layer in enumerate(layers):
+        first, *others = inputs_of(made, layer.inputs)
+        expected = (taken_shape(layer.operation, first[0]), *first[1:])
         taken = (layer.input_shape, layer.input_scale, layer.input_zero_point)
-        if taken != (flat(layer.operation, given[0]), *given[1:]):
-            raise ValueError(f"layer {number}: input must be {given}, not {taken}")
+        if taken != expected:
+            raise ValueError(f"layer {number}: input must be {expected}, not {taken}")
+        if layer.addend and others != [(layer.input_shape, *layer.addend)]:
+            raise ValueError(f"layer {number}: addend must be {others[0]}, not {layer.addend}")
         data += LAYER.pack(layer.output_scale, *layer.output_shape, layer.operation,
                            layer.output_zero_point, layer.activation_min, layer.activation_max,
-                           *layer.kernel, *layer.stride, *layer.padding)
-        given = (layer.output_shape, layer.output_scale, layer.output_zero_point)
+                           *layer.kernel, *layer.stride, *layer.padding, *(*layer.inputs, 0)[:2],
+                           layer.rounding)
+        made.append((layer.output_shape, layer.output_scale, layer.output_zero_point))
     return data
 
 
@@ -200,27 +211,23 @@ def unpack_network(data: bytes) -> tuple[InputDescription, tuple[LayerDescriptor
     if not (scale > 0 and divisor != 0 and all(map(isfinite, (scale, mean, divisor)))):
         raise FormatError(f"network: scale must be positive and divisor not 0, not {scale} and "
                           f"{divisor}")
-    layers = []
-    before = (tuple(shape), scale, zero_point)
+    layers: list[LayerDescriptor] = []
+    made: list[Made] = [((shape[0], shape[1], shape[2]), scale, zero_point)]
     for number, record in enumerate(LAYER.iter_unpack(data[INPUT.size:])):
-        output_scale, *output_shape, code, output_zero_point, least, greatest = record[:8]
-        kernel, stride, padding = record[8:10], record[10:12], record[12:]
-        if not (output_scale > 0 and isfinite(output_scale)):
-            raise FormatError(f"network: layer {number}: output scale must be positive, "
-                              f"not {output_scale}")
         try:
-            operation = Operation(code)
-            layers.append(LayerDescriptor(
-                operation, flat(operation, before[0]), tuple(output_shape), kernel, stride, padding,
-                before[2], output_zero_point, least, greatest, before[1], output_scale))
+            layers.append(unpack_layer(record, made))
         except ValueError as error:
             raise FormatError(f"network: layer {number}: {error}") from error
-        before = (tuple(output_shape), output_scale, output_zero_point)
+        made.append((layers[-1].output_shape, layers[-1].output_scale,
+                     layers[-1].output_zero_point))
     try:
         check_weights(layers)
     except ValueError as error:
         raise FormatError(f"network: {error}") from error
-    return InputDescription(scale, zero_point, mean, divisor), tuple(layers)
+    source = InputDescription(scale, zero_point, mean, divisor)
+    if pack_network(source, tuple(layers)) != data:
+        raise FormatError("network: reserved bytes must be zero")
+    return source, tuple(layers)
 
 
 def check_weights(layers: Sequence[LayerDescriptor]) -> None:
@@ -229,5 +236,28 @@ def check_weights(layers: Sequence[LayerDescriptor]) -> None:
         raise ValueError(f"Layers must have 1 to {MAX_WEIGHTS} weights together, not {weights}")
 
 
-def flat(operation: Operation, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+def unpack_layer(record: tuple[Any, ...], made: Sequence[Made]) -> LayerDescriptor:
+    output_scale, *output_shape, code, output_zero_point, least, greatest = record[:8]
+    kernel, stride, padding, inputs, rounding = (
+        record[8:10], record[10:12], record[12:14], record[14:16], record[16])
+    if not (output_scale > 0 and isfinite(output_scale)):
+        raise ValueError(f"output scale must be positive, not {output_scale}")
+    operation = Operation(code)
+    inputs = inputs if inputs[1] else inputs[:1]
+    (shape, input_scale, zero_point), *others = inputs_of(made, inputs)
+    if any(other[0] != shape for other in others):
+        raise ValueError(f"both inputs must have the shape {shape}, not {others[0][0]}")
+    return LayerDescriptor(
+        operation, taken_shape(operation, shape), tuple(output_shape), kernel, stride, padding,
+        zero_point, output_zero_point, least, greatest, input_scale, output_scale, inputs,
+        others[0][1:] if others else None, Rounding(rounding))
+
+
+def inputs_of(made: Sequence[Made], inputs: tuple[int, ...]) -> list[Made]:
+    if any(not 1 <= back <= len(made) for back in inputs):
+        raise ValueError(f"inputs must be made 1 to {len(made)} layers back, not {inputs}")
+    return [made[-back] for back in inputs]
+
+
+def taken_shape(operation: Operation, shape: Shape) -> Shape:
     return (1, 1, prod(shape)) if operation is Operation.FULLY_CONNECTED else shape

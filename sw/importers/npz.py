@@ -174,6 +174,18 @@ class Archive:
             self.refuse(f"array {name!r} holds NaN or infinity")
         return array
 
+    def numbers(self, name: str) -> NDArray[Any]:
+        """Return array ``name``, which must hold integers or floats, all finite.
+
+        Raises
+        ------
+        ModelError
+            As `read`.
+        """
+        if name in self.members and self.members[name].dtype.kind not in "iuf":
+            self.refuse(f"array {name!r} must hold numbers, not {self.members[name].dtype}")
+        return self.read(name, self.members[name].dtype.str if name in self.members else "f4")
+
     def text(self, name: str) -> str:
         """Return string ``name``.
 
@@ -251,12 +263,12 @@ def network_of(description: Any, archive: Archive) -> FloatNetwork:
     if dtype != "int8":
         raise ValueError(f"input: dtype must be int8, not {dtype}")
     input_shape: Shape = integers(source, "input", "shape", 3)
-    shape = input_shape
-    layers = []
+    shapes = [input_shape]
+    layers: list[FloatLayer] = []
     for number, entry in enumerate(field(description, "network", "layers", list)):
-        layer = layer_of(entry, f"layer {number}", shape, archive)
+        layer = layer_of(entry, f"layer {number}", shapes, archive)
         layers.append(layer)
-        shape = layer.output_shape
+        shapes.append(layer.output_shape)
 
     if len({layer.name for layer in layers}) < len(layers):
         raise ValueError("network: layers must have different names")
@@ -282,7 +294,7 @@ def input_of(source: dict[str, Any]) -> InputDescription:
     return InputDescription(scale, zero_point, mean, divisor)
 
 
-def layer_of(entry: Any, label: str, before: Shape, archive: Archive) -> FloatLayer:
+def layer_of(entry: Any, label: str, shapes: list[Shape], archive: Archive) -> FloatLayer:
     name = field(entry, label, "name", str)
     if not NAME.fullmatch(name):
         raise ValueError(f"{label}: name must be 1 to 64 of A-Z a-z 0-9 _ . -, not {name!r}")
@@ -296,6 +308,11 @@ def layer_of(entry: Any, label: str, before: Shape, archive: Archive) -> FloatLa
     if activation not in tuple(Activation):
         raise ValueError(f"{name}: activation must be one of {', '.join(Activation)}, "
                          f"not {activation}")
+    inputs = tuple(field(entry, name, "inputs", list)) if "inputs" in entry else (1,)
+    if not inputs or not all(type(back) is int and 1 <= back <= len(shapes) for back in inputs):
+        raise ValueError(f"{name}: inputs must be 1 to {len(shapes)} layers back, "
+                         f"not {inputs!r:.40}")
+    before = shapes[-inputs[0]]
     if operation is Operation.FULLY_CONNECTED:
         before = (1, 1, prod(before))
     output_shape = integers(entry, name, "output_shape", 3)
@@ -303,11 +320,11 @@ def layer_of(entry: Any, label: str, before: Shape, archive: Archive) -> FloatLa
                                for key in ("kernel", "stride", "padding"))
     weights = bias = None
     if operation.has_weights:
-        weights = archive.read(f"{name}.weights", "float32",
-                               (output_shape[2], *kernel, before[2]))
+        channels = 1 if operation is Operation.DEPTHWISE_CONV2D else before[2]
+        weights = archive.read(f"{name}.weights", "float32", (output_shape[2], *kernel, channels))
         bias = archive.read(f"{name}.bias", "float32", (output_shape[2],))
     return FloatLayer(name, operation, before, output_shape, kernel, stride, padding,
-                      Activation(activation), weights, bias)
+                      Activation(activation), weights, bias, inputs)
 
 
 def field(entry: Any, label: str, key: str, kind: type | tuple[type, ...]) -> Any:
@@ -336,7 +353,7 @@ def save(path: Path, network: FloatNetwork) -> None:
         layers.append({
             "name": layer.name, "operation": layer.operation.name.lower(),
             "output_shape": layer.output_shape, "kernel": layer.kernel, "stride": layer.stride,
-            "padding": layer.padding, "activation": layer.activation})
+            "padding": layer.padding, "activation": layer.activation, "inputs": layer.inputs})
         if layer.weights is not None and layer.bias is not None:
             arrays |= {f"{layer.name}.weights": layer.weights, f"{layer.name}.bias": layer.bias}
     description = {

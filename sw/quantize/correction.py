@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from sw.format.layers import Operation
 from sw.network import FloatNetwork
 from sw.windows import taps
 
@@ -30,14 +31,22 @@ def correct_biases(network: FloatNetwork, weights: Sequence[FloatArray],
     """
     layers = []
     remaining = iter(weights)
-    inputs = network.normalise(x)
-    for layer, outputs in zip(network.layers, network.run(x), strict=True):
+    made = [network.normalise(x), *network.run(x)]
+    for number, layer in enumerate(network.layers):
         if layer.weights is not None and layer.bias is not None:
             lost = layer.weights - next(remaining)
-            inputs = inputs.reshape(-1, *layer.input_shape)
-            correction = sum(lost[:, row, column] @ seen.mean(axis=(0, 1, 2), dtype=np.float64)
+            inputs = made[number + 1 - layer.inputs[0]].reshape(-1, *layer.input_shape)
+            depthwise = layer.operation is Operation.DEPTHWISE_CONV2D
+            correction = sum(response(lost[:, row, column],
+                                      seen.mean(axis=(0, 1, 2), dtype=np.float64), depthwise)
                              for row, column, seen in taps(inputs, layer, 0))
             layer = replace(layer, bias=(layer.bias + correction).astype(np.float32))
         layers.append(layer)
-        inputs = outputs
     return replace(network, layers=tuple(layers))
+
+
+def response(weights: FloatArray, inputs: NDArray[np.float64], depthwise: bool) -> FloatArray:
+    """Return each filter's sum for one input, weights (Cout, Cin) or (Cout, 1)."""
+    if depthwise:
+        return weights[:, 0] * np.repeat(inputs, len(weights) // len(inputs))
+    return weights @ inputs

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from sw.importers import safetensors, tflite
 from sw.importers.npz import Archive, ModelError, WeightsAlone, load
-from sw.network import FloatNetwork
+from sw.network import FloatNetwork, Network, float_network
 
 
-__all__ = ["NAMES", "Data", "load_data", "load_model", "load_network"]
+__all__ = ["NAMES", "Data", "load_calibration", "load_data", "load_labelled", "load_model",
+           "load_network", "load_source"]
 
 
 FOLDER = Path(__file__).parent
@@ -25,17 +26,17 @@ class Data:
 
     Parameters
     ----------
-    x : array of uint8, shape (n, H, W, C)
-        Inputs that were held out from training.
-    y : array of uint8, shape (n,)
+    x : array, shape (n, H, W, C)
+        Inputs that were held out from training; maybe none.
+    y : array of integers, shape (n,)
         Their classes.
-    calibration : array of uint8, shape (m, H, W, C)
-        Some training inputs.
+    calibration : array, shape (m, H, W, C)
+        Some training inputs; maybe none.
     """
 
-    x: NDArray[np.uint8]
-    y: NDArray[np.uint8]
-    calibration: NDArray[np.uint8]
+    x: NDArray[Any]
+    y: NDArray[Any]
+    calibration: NDArray[Any]
 
 
 def find(model: str | Path) -> Path:
@@ -48,7 +49,7 @@ def find(model: str | Path) -> Path:
     return path
 
 
-def load_model(model: str | Path) -> FloatNetwork | WeightsAlone:
+def load_model(model: str | Path) -> FloatNetwork | Network | WeightsAlone:
     """Return the network that ``model``, a name or a file, stands for, or its weights alone.
 
     Raises
@@ -56,11 +57,14 @@ def load_model(model: str | Path) -> FloatNetwork | WeightsAlone:
     ModelError
         If there is none, or the file can't be used.
     """
-    return load(find(model))
+    path = find(model)
+    importers = {".tflite": tflite.load, ".safetensors": safetensors.load}
+    importer = importers.get(path.suffix, load)
+    return importer(path)
 
 
-def load_network(model: str | Path) -> FloatNetwork:
-    """Return the network that ``model``, a name or a file, stands for.
+def load_source(model: str | Path) -> FloatNetwork | Network:
+    """Return the network that ``model``, a name or a file, stands for, as the file has it.
 
     Raises
     ------
@@ -71,6 +75,18 @@ def load_network(model: str | Path) -> FloatNetwork:
     if isinstance(network, WeightsAlone):
         raise ModelError(f"{model}: holds weights alone; a network needs a member 'network'")
     return network
+
+
+def load_network(model: str | Path) -> FloatNetwork:
+    """Return the network that ``model``, a name or a file, stands for, in floats.
+
+    Raises
+    ------
+    ModelError
+        As `load_source`.
+    """
+    network = load_source(model)
+    return float_network(network) if isinstance(network, Network) else network
 
 
 def load_data(model: str | Path) -> Data:
@@ -92,3 +108,33 @@ def load_data(model: str | Path) -> Data:
         if not arrays["calibration"].size:
             archive.refuse("must hold a calibration input")
     return Data(**arrays)
+
+
+def load_labelled(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return inputs ``x`` and classes ``y`` of an npz file that the user gives.
+
+    Raises
+    ------
+    ModelError
+        If it can't be used.
+    """
+    with Archive(path) as archive:
+        x, y = archive.numbers("x"), archive.numbers("y")
+        if y.dtype.kind not in "iu" or y.shape != x.shape[:1] or not y.size:
+            archive.refuse("must hold one class, an integer, for each input")
+    return x, y
+
+
+def load_calibration(path: Path) -> NDArray[Any]:
+    """Return inputs ``x`` of an npz file that the user gives.
+
+    Raises
+    ------
+    ModelError
+        If it can't be used.
+    """
+    with Archive(path) as archive:
+        x = archive.numbers("x")
+        if not x.size:
+            archive.refuse("must hold inputs")
+    return x

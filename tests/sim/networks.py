@@ -42,7 +42,7 @@ def random_network(rng, target, *, layers, sparsity=0.0):
     for number, descriptor in enumerate(descriptors):
         name = f"layer{number}"
         if descriptor.weight_shape is None:
-            built.append(Layer.pooling(name, descriptor))
+            built.append(Layer.without_arrays(name, descriptor))
             continue
         grid = codebooks(target)[len(grids) % target.codebooks]
         count = len(grid.centroids)

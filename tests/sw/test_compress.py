@@ -9,12 +9,13 @@ import pytest
 from sw import golden
 from sw.compress import main
 from sw.compression import CODECS, QUANTISERS, compare, compress, measure_image
-from sw.format.layers import Operation
+from sw.format.layers import Operation, Rounding
 from sw.format.tables import AutomatonShape, RawShape
 from sw.format.target import Target
 from sw.importers.npz import save
 from sw.network import Activation
-from sw.zoo import load_data
+from sw.zoo import load_data, load_source
+from tests.shared_data import shared_file
 from tests.sw.networks import small_network
 
 
@@ -180,6 +181,75 @@ def test_image_of_another_network_is_refused(small, tmp_path):
     (tmp_path / "a.hri").write_bytes(compress(small).data)
     with pytest.raises(ValueError, match=r"a.hri: image must be one of digits: input shape of"):
         measure_image(tmp_path / "a.hri", "digits")
+
+
+@pytest.fixture(scope="module")
+def keywords(tmp_path_factory):
+    """Return a data file with the real inputs of the keyword-spotting model."""
+    path = tmp_path_factory.mktemp("data") / "keywords.npz"
+    with np.load(shared_file("data/mlperf_tiny_inputs.npz")) as samples:
+        np.savez(path, x=samples["kws_x"], y=samples["kws_y"])
+    return path
+
+
+def test_int8_model_is_kept_by_8_uniform_bits(keywords):
+    model = shared_file("models/kws_ref_model.tflite")
+    compression = compress(model, quantiser="uniform", target=None, data=keywords)
+    network = load_source(model)
+    with np.load(keywords) as data:
+        for read, wanted in zip(golden.run(compression.image.network, data["x"]),
+                                golden.run(network, data["x"]), strict=True):
+            assert np.array_equal(read, wanted)
+    assert compression.accuracy_float == compression.accuracy_int == 1
+    assert compression.distortion.mse == 0
+    assert (compression.target, compression.image.target_hash) == (None, 0)
+
+
+@pytest.mark.parametrize("model", ["kws_ref_model", "kws_ref_model_float32"])
+def test_tflite_models_are_quantised(model, keywords, tmp_path):
+    calibration = keywords
+    if model == "kws_ref_model_float32":
+        source = load_source(shared_file("models/kws_ref_model.tflite")).input
+        calibration = tmp_path / "floats.npz"
+        with np.load(keywords) as data:
+            np.savez(calibration, x=source.scale * (data["x"].astype(np.float32)
+                                                    - source.zero_point), y=data["y"])
+    compression = compress(shared_file(f"models/{model}.tflite"), bits=4, target=None,
+                           data=calibration, calibration=calibration)
+    assert compression.accuracy_float == 1
+    assert compression.accuracy_int >= 0.75
+    assert compression.size.bits_per_weight <= 4.05
+    assert min(layer.distortion.sqnr_db for layer in compression.layers) > 18
+    once = compression.image.network.weighted[-1].descriptor
+    assert once.rounding is Rounding.ONCE
+
+
+def test_models_that_no_target_runs_need_none(keywords, tmp_path, capsys):
+    model = str(shared_file("models/kws_ref_model.tflite"))
+    path = tmp_path / "a.hri"
+    with pytest.raises(SystemExit, match=r"layer 1 \(depthwise_conv2d\): targets can run conv2d"):
+        main([model, "-o", str(path), "--bits", "4"])
+    main([model, "-o", str(path), "--bits", "4", "--target", "none"])
+    assert capsys.readouterr().out.endswith("accuracy unknown without data\n")
+    main([model, "-o", str(path), "--bits", "4", "--target", "none", "--data", str(keywords),
+          "--json"])
+    assert json.loads(capsys.readouterr().out)["model"]["n"] == 12
+
+
+@pytest.mark.parametrize("model, arrays, complaint", [
+    ("kws_ref_model_float32", None, "a float network must be calibrated: give inputs with"),
+    ("kws_ref_model", {"x": np.zeros((2, 9))}, r"inputs of shape \(49, 10, 1\), not \(9,\)"),
+    ("kws_ref_model", {"x": np.zeros((0, 490))}, r"must hold inputs"),
+    ("kws_ref_model", {"x": np.array(["a"])}, "array 'x' must hold numbers, not <U1"),
+    ("kws_ref_model", {"y": np.zeros(2)}, "array 'x' is missing"),
+])
+def test_bad_calibration_refused(tmp_path, model, arrays, complaint):
+    path = None
+    if arrays:
+        path = tmp_path / "data.npz"
+        np.savez(path, **arrays)
+    with pytest.raises(ValueError, match=complaint):
+        compress(shared_file(f"models/{model}.tflite"), target=None, calibration=path)
 
 
 def change(network, number, **changes):

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,8 @@ from sw.network import Layer, Network
 from sw.quantize import Grid
 from sw.schedule import ScheduleError
 
+from .networks import graph
+
 
 SMALL = AutomatonShape(symbol_bits=2, step_bits=2, substreams=2)
 TARGET = Target(decoder=SMALL)
@@ -36,7 +39,7 @@ def convolution(symbols, *, shift=-8, grid=CENTROIDS):
 
 
 def pooling():
-    return Layer.pooling("pool", LayerDescriptor(
+    return Layer.without_arrays("pool", LayerDescriptor(
         Operation.AVERAGE_POOL, (4, 4, 4), (2, 2, 4), (2, 2), (2, 2), (0, 0), -128, -128, -128, 127,
         0.25, 0.25))
 
@@ -69,11 +72,11 @@ def sections_of(image):
     return starts
 
 
-def with_section(image, section, data):
+def with_section(image, section, data, *, target_hash=TARGET.hash):
     """Return ``image`` with another section, all CRCs right."""
     old = sections_of(image)
     parts = {name: data if name is section else image[old[name]] for name in Section}
-    image = pack_header(TARGET.hash, {name: len(part) // 4 for name, part in parts.items()})
+    image = pack_header(target_hash, {name: len(part) // 4 for name, part in parts.items()})
     return image + b"".join(part + crc32(part).to_bytes(4, "little") for part in parts.values())
 
 
@@ -136,7 +139,7 @@ def test_sizes(parts):
     assert image.bytes_weights == 4 * sum(image.words[section] for section in (
         Section.CODE, Section.CODEBOOK, Section.CODED_DATA))
     assert image.bytes_network + image.bytes_weights == len(contents)
-    assert image.words[Section.NETWORK] * 4 == 32 + 3 * 24
+    assert image.words[Section.NETWORK] * 4 == 32 + 3 * 28
     assert image.words[Section.SCHEDULE] == 3 * RECORD_WORDS
 
 
@@ -246,7 +249,7 @@ def enlarged(parts):
     middle = convolution(symbols[0]).descriptor
     layers = [convolution(symbols[0])]
     for _ in range(20):
-        layers.append(Layer.pooling("pool", LayerDescriptor(
+        layers.append(Layer.without_arrays("pool", LayerDescriptor(
             Operation.MAX_POOL, middle.output_shape, middle.output_shape, (1, 1), (1, 1), (0, 0),
             -128, -128, -128, 127, 0.25, 0.25)))
     return Network("deep", INPUT, tuple(layers)), grids[:1], symbols[:1]
@@ -295,7 +298,7 @@ def test_network_without_weights_rejected(parts):
         build_image(Network("pool", source, (pool,)), [], [], TARGET)
     both = pack_network(INPUT, tuple(layer.descriptor for layer in parts[0].layers[:2]))
     image = with_section(build_image(*parts, TARGET), Section.NETWORK,
-                         both[:24] + bytes([4, 0, 4, 0, 4, 0, 128, 1]) + both[-24:])
+                         both[:24] + bytes([4, 0, 4, 0, 4, 0, 128, 1]) + both[-28:])
     image = with_section(image, Section.SCHEDULE, bytes(4) + bytes(44))
     with pytest.raises(FormatError, match=f"network: {complaint}"):
         read_image(image)
@@ -321,11 +324,76 @@ def test_positive_shift_rejected(parts):
         build_image(network, grids, symbols, TARGET)
 
 
-def test_section_network_needs_a_chain(parts):
+def test_section_network_needs_what_fits(parts):
     first, pool, _ = (layer.descriptor for layer in parts[0].layers)
     with pytest.raises(ValueError, match="layer 1: input must be"):
         pack_network(INPUT, (first, first))
+    with pytest.raises(ValueError, match="inputs must be made 1 to 2 layers back, not \\(3,\\)"):
+        pack_network(INPUT, (first, replace(pool, inputs=(3,))))
     assert unpack_network(pack_network(INPUT, (first, pool))) == (INPUT, (first, pool))
+
+
+def test_section_network_holds_graphs():
+    descriptors = tuple(layer.descriptor for layer in graph(1).layers)
+    source, read = unpack_network(pack_network(INPUT, descriptors))
+    assert (source, read) == (INPUT, descriptors)
+    assert {layer.operation for layer in read} > {
+        Operation.DEPTHWISE_CONV2D, Operation.ADD, Operation.SOFTMAX, Operation.RESHAPE}
+
+
+@pytest.mark.parametrize("byte, value, complaint", [
+    (24, 0, "layer 3: inputs must be made 1 to 4 layers back, not (0, 2)"),
+    (25, 9, "inputs must be made 1 to 4 layers back, not (1, 9)"),
+    (25, 4, "both inputs must have the shape (4, 4, 4), not (4, 4, 2)"),
+    (25, 0, "add: inputs must be 2 of earlier layers, not (1,)"),
+    (26, 2, "2 is not a valid Rounding"), (26, 1, "add: there is no product to be rounded once"),
+    (27, 1, "reserved bytes must be zero"),
+])
+def test_wrong_graph_refused(byte, value, complaint):
+    data = bytearray(pack_network(INPUT, tuple(layer.descriptor for layer in graph(1).layers)))
+    data[32 + 3 * 28 + byte] = value
+    with pytest.raises(FormatError, match=re.escape(complaint)):
+        unpack_network(bytes(data))
+
+
+@pytest.mark.parametrize("decoder", [RawShape(), SMALL])
+def test_image_without_a_schedule(decoder):
+    network = graph(2)
+    symbols = [np.random.default_rng(0).integers(0, 4, layer.weights.shape)
+               for layer in network.weighted]
+    remaining = iter(symbols)
+    network = replace(network, layers=tuple(
+        layer if layer.weights is None else replace(
+            layer, weights=np.array(CENTROIDS, np.int8)[next(remaining)])
+        for layer in network.layers))
+    grids = [Grid(CENTROIDS, np.ones(1))] * 3
+    contents = build_image(network, grids, symbols, None, decoder)
+    image = read_image(contents)
+    assert (image.target_hash, image.schedule) == (0, ())
+    x = np.random.default_rng(1).integers(-128, 128, (5, 4, 4, 2), np.int8)
+    for read, wanted in zip(golden.run(image.network, x), golden.run(network, x), strict=True):
+        assert np.array_equal(read, wanted)
+    with pytest.raises(FormatError, match="is for target 00000000, not"):
+        read_image(contents, target=TARGET)
+    with pytest.raises(FormatError, match="0 layers take 0 bytes, not 336"):
+        read_image(with_section(contents, Section.SCHEDULE, bytes(7 * 48), target_hash=0))
+    with pytest.raises(ScheduleError, match="2 codebooks, 1 more than the target's 1"):
+        build_image(network, [replace(grids[0], codebook=1), *grids[1:]], symbols, None, SMALL)
+
+
+def test_positive_shift_only_without_a_schedule(parts):
+    _, grids, symbols = parts
+    network = Network("wild", INPUT, (convolution(symbols[0], shift=1), *parts[0].layers[1:]))
+    contents = build_image(network, grids, symbols, None, SMALL)
+    assert read_image(contents).network.layers[0].shift.tolist() == [1, 1, 1, 1]
+    with pytest.raises(ScheduleError, match="shifts must be at most 0 for a target, not 1"):
+        retarget(contents, TARGET)
+
+
+def test_unscheduled_image_can_be_retargeted(parts):
+    network, grids, symbols = parts
+    unscheduled = build_image(network, grids, symbols, None, SMALL)
+    assert retarget(unscheduled, TARGET) == build_image(network, grids, symbols, TARGET)
 
 
 def test_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -77,7 +77,7 @@ def test_only_verification_sees_a_wrong_schedule(path):
     (b"PK\3\4", "not a ROM image"),
     (b"HRI\1", "image truncated in its header, at byte 4"),
     (b"HRI\2" + bytes(60), "image of format version 2; this Headrace reads 1"),
-    (bytes(300_000), "image must have at most 262140 bytes"),
+    (bytes(4_200_000), "image must have at most 4194304 bytes"),
 ])
 def test_other_files_are_refused(path, data, complaint):
     path.write_bytes(data)

@@ -83,7 +83,7 @@ def test_activations_clamp():
     assert (relu.activation_min, relu.activation_max) == (-128, 127)
     assert (dense.activation_min, dense.activation_max) == (-128, 127)
     wide = Quantisation(0.1, -28)
-    clamped = small_network().layers[2].describe(wide, wide)
+    clamped = small_network().layers[2].describe([wide], wide)
     assert (clamped.activation_min, clamped.activation_max) == (-28, 32)
     assert relu6.activation_min == -128
 
@@ -135,7 +135,9 @@ INTEGER = integers(small_network()).layers[0]
     (broken(CONV, bias=CONV.bias[:7]), r"conv: bias must have shape \(8,\), not \(7,\)"),
     (broken(CONV, weights=None), r"conv: weights must have shape \(8, 3, 3, 1\), not None"),
     (broken(POOL, weights=CONV.weights), "greatest: weights must have shape None, not"),
-    (broken(POOL, activation=Activation.RELU), "greatest: pooling must have no activation"),
+    (broken(POOL, operation=Operation.RESHAPE, output_shape=(6, 8, 6), kernel=(1, 1),
+            activation=Activation.RELU), "greatest: reshape must have no activation, not relu"),
+    (broken(POOL, inputs=(1, 1)), "greatest: max_pool: inputs must be 1 of earlier layers"),
     (broken(INTEGER, shift=INTEGER.shift[:7]), r"conv: shift must have shape \(8,\), not \(7,\)"),
     (broken(INTEGER, bias=np.full(8, (1 << 31) - 1, np.int32)),
      "conv: sums must fit 32 bits, not reach 214"),
@@ -164,7 +166,7 @@ def test_impossible_weight_scale_rejected(scale, complaint):
 
 
 def test_pooling_layer_has_no_arrays():
-    layer = Layer.pooling("pool", integers(small_network()).layers[1].descriptor)
+    layer = Layer.without_arrays("pool", integers(small_network()).layers[1].descriptor)
     assert layer.weights is None
     assert layer.bias.size == layer.multiplier.size == layer.shift.size == 0
 

@@ -1,14 +1,17 @@
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from sw.format.layers import LayerDescriptor, Operation
+from sw.format.layers import LayerDescriptor, Operation, Rounding
 from sw.format.schedule import POOL_WEIGHT, Dataflow, ScheduleRecord
 from sw.format.target import Target
 from sw.golden import requantise
 from sw.schedule import (MAX_WINDOW, ScheduleError, divide, place_activations, pooling_channel,
                          schedule)
+
+from .networks import graph
 
 
 TARGET = Target()
@@ -163,3 +166,18 @@ def test_equal_windows_are_tried_once():
     for kernel in ((3, 5), (5, 3), (3, 5)):
         pooling_channel(layer(Operation.AVERAGE_POOL, (*kernel, 1), (1, 1, 1), kernel=kernel))
     assert divide.cache_info().misses == 1
+
+
+GRAPH = tuple(layer.descriptor for layer in graph(0).layers)
+
+
+@pytest.mark.parametrize("layers, complaint", [
+    (GRAPH[:2], r"layer 1 \(depthwise_conv2d\): targets can run conv2d, fully_connected, "),
+    ((GRAPH[0], replace(GRAPH[2], inputs=(2,))),
+     r"layer 1 \(conv2d\): input must be made by the layer before, not 2 back"),
+    ((replace(GRAPH[0], rounding=Rounding.ONCE),),
+     r"layer 0 \(conv2d\): targets can't round sums once"),
+])
+def test_what_targets_cannot_run_is_refused(layers, complaint):
+    with pytest.raises(ScheduleError, match=complaint):
+        schedule(layers, Target())

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sw.format.layers import InputDescription, Operation
 from sw.importers import npz
 from sw.importers.npz import ModelError, WeightsAlone, load, save
+from sw.network import Activation, FloatLayer, FloatNetwork
 
 from ..networks import small_network
 
@@ -199,15 +201,19 @@ def change_input(**changes):
     (lambda description: description.update(layers=[]), "small: a network must have layers"),
     (change_layer(1, name="conv"), "network: layers must have different names"),
     (change_layer(0, name="../conv"), "layer 0: name must be 1 to 64 of"),
-    (change_layer(0, operation="depthwise_conv2d"),
-     "conv: operation must be one of conv2d, fully_connected, average_pool, max_pool, not depthw"),
+    (change_layer(0, operation="lstm"), "conv: operation must be one of conv2d, fully_connected,"),
+    (change_layer(1, inputs=[3]), "greatest: inputs must be 1 to 2 layers back, not (3,)"),
+    (change_layer(1, inputs=[]), "greatest: inputs must be 1 to 2 layers back, not ()"),
+    (change_layer(1, operation="add"), "greatest: add: inputs must be 2 of earlier layers"),
     (change_layer(0, activation="tanh"), "conv: activation must be one of none, relu, relu6, not"),
     (change_layer(0, output_shape=[6, 6]), "conv: output_shape must be 3 integers, not [6, 6]"),
     (change_layer(0, stride=[1, True]), "conv: stride must be 2 integers, not [1, True]"),
     (change_layer(0, kernel=[3, 4]), "array 'conv.weights' must have shape (8, 3, 4, 1), not"),
     (change_layer(0, output_shape=[10 ** 9, 6, 8]), "conv: conv2d: output shape must be 1 to"),
     (change_layer(0, padding=[3, 1]), "conv: conv2d: padding must be 0 to 2, not 3"),
-    (change_layer(1, activation="relu"), "greatest: pooling must have no activation, not relu"),
+    (change_layer(1, operation="softmax", activation="relu", output_shape=[6, 6, 8],
+                  kernel=[1, 1], stride=[1, 1]),
+     "greatest: softmax must have no activation, not relu"),
     (change_layer(1, output_shape=[5, 5, 9]), "greatest: max_pool: pooling keeps the 8 channels"),
     (change_input(dtype="uint8"), "input: dtype must be int8, not uint8"),
     (change_input(zero_point=128), "input: zero_point must be -128 to 127, not 128"),
@@ -222,3 +228,25 @@ def test_bad_descriptions_rejected(path, members, change, complaint):
     members["network"] = np.array(json.dumps(description))
     np.savez(path, **members)
     assert refusal(path).startswith(complaint)
+
+
+def test_graph_round_trip(tmp_path):
+    rng = np.random.default_rng(0)
+    shape = (4, 4, 2)
+    point = {"kernel": (1, 1), "stride": (1, 1), "padding": (0, 0), "activation": Activation.NONE}
+    network = FloatNetwork("graph", InputDescription(1.0, 0, 0.0, 1.0), shape, (
+        FloatLayer("own", Operation.DEPTHWISE_CONV2D, shape, shape, (3, 3), (1, 1), (1, 1),
+                   Activation.RELU, rng.normal(size=(2, 3, 3, 1)).astype(np.float32),
+                   np.ones(2, np.float32)),
+        FloatLayer("sum", Operation.ADD, shape, shape, **point, inputs=(1, 2)),
+        FloatLayer("flat", Operation.RESHAPE, shape, (1, 1, 32), **point),
+        FloatLayer("shares", Operation.SOFTMAX, (1, 1, 32), (1, 1, 32), **point)))
+    save(tmp_path / "graph.npz", network)
+    read = load(tmp_path / "graph.npz")
+    x = rng.normal(size=(3, *shape))
+    own, added, flat, shares = read.run(x)
+    for values, wanted in zip(read.run(x), network.run(x), strict=True):
+        assert np.array_equal(values, wanted)
+    assert np.array_equal(added, own + x.astype(np.float32))
+    powers = np.exp(flat)
+    assert shares == pytest.approx(powers / powers.sum(axis=-1, keepdims=True), abs=1e-6)

@@ -1,0 +1,1 @@
+"""Model files of other tools, written from a `sw.network.Network`."""

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from sw.format.layers import Operation
+from sw.importers.npz import ModelError
+from sw.importers.torch import from_module
+from sw.network import Activation
+
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False),
+                                  nn.BatchNorm2d(8), nn.ReLU6())
+        self.own = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.ReLU(inplace=True))
+        self.pool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.dense = nn.Linear(8 * 3 * 4, 5)
+
+    def forward(self, x):
+        x = self.stem(x)
+        x = torch.relu(self.own(x) + x)
+        return torch.softmax(self.dense(torch.flatten(self.pool(x), 1)), dim=1)
+
+
+def assert_same(module, example):
+    torch.manual_seed(0)
+    network = from_module(module, example)
+    x = torch.randn(5, *example.shape[1:])
+    with torch.no_grad():
+        wanted = torch.cat([module(sample[None]) for sample in x]).numpy()
+    found = network.run(np.moveaxis(x.numpy(), 1, -1))[-1]
+    assert found.reshape(wanted.shape) == pytest.approx(wanted, abs=1e-5)
+    return network
+
+
+def test_residual_network():
+    torch.manual_seed(0)
+    module = Residual()
+    module.stem[1].running_mean.normal_()
+    module.stem[1].running_var.uniform_(0.5, 2)
+    network = assert_same(module, torch.zeros(1, 3, 12, 14))
+    assert [layer.operation for layer in network.layers] == [
+        Operation.CONV2D, Operation.DEPTHWISE_CONV2D, Operation.ADD, Operation.MAX_POOL,
+        Operation.FULLY_CONNECTED, Operation.SOFTMAX]
+    assert [layer.activation for layer in network.layers[:3]] == [
+        Activation.RELU6, Activation.RELU, Activation.RELU]
+    assert network.layers[2].inputs == (1, 2)
+
+
+def test_other_poolings():
+    torch.manual_seed(0)
+    assert_same(nn.Sequential(nn.Conv2d(2, 4, 3), nn.AvgPool2d(2), nn.Dropout(),
+                              nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
+                torch.zeros(1, 2, 8, 8))
+
+
+@pytest.mark.parametrize("module, shape, complaint", [
+    (nn.Sequential(nn.Conv2d(2, 4, 3), nn.Sigmoid()), (1, 2, 8, 8),
+     r"module: node sigmoid \(aten\.sigmoid\.default\): the operator isn't supported"),
+    (nn.Conv2d(2, 4, 3, dilation=2), (1, 2, 8, 8), "groups must be 1 or 2 and dilation 1"),
+    (nn.Conv2d(4, 4, 3, groups=2), (1, 4, 8, 8), "groups must be 1 or 4 and dilation 1, not 2"),
+    (nn.ReLU(), (1, 2, 8, 8), "its input must be a layer's output, used here alone"),
+    (nn.Sequential(nn.Conv2d(2, 4, 3), nn.Flatten()), (1, 2, 8, 8),
+     "what is flattened must go to a linear layer"),
+    (nn.Identity(), (1, 2, 8, 8), "module: must have layers"),
+    (nn.Conv2d(2, 4, 3, padding="same"), (1, 2, 8, 8), "sizes must be one or two numbers, not sam"),
+    (nn.AvgPool2d(2, divisor_override=3), (1, 2, 8, 8), r"own, not \[0, 0\] and 3"),
+    (nn.Conv2d(2, 4, 3), (2, 2, 8, 8), r"its shape must be \(1, C, H, W\)"),
+])
+def test_unsupported_modules_refused(module, shape, complaint):
+    with pytest.raises(ModelError, match=complaint):
+        from_module(module, torch.zeros(shape))
+
+
+def test_infinite_weights_refused():
+    module = nn.Conv2d(2, 4, 3)
+    with torch.no_grad():
+        module.weight[0, 0, 0, 0] = float("inf")
+    with pytest.raises(ModelError, match="weight holds NaN or infinity"):
+        from_module(module, torch.zeros(1, 2, 8, 8))
