@@ -5,7 +5,7 @@ UCI, 1998): 1,797 digits. A stratified fifth of them is held out and never train
 """
 
 # These let it be checked without torch, which only the training needs.
-# mypy: allow-subclassing-any, disable-error-code="import-not-found"
+# mypy: allow-subclassing-any
 
 import argparse
 from pathlib import Path
