@@ -11,7 +11,7 @@ ifneq ($(HEADRACE_DATA),)
 export HEADRACE_DATA
 endif
 
-.PHONY: build demo test test-slow test-all clean
+.PHONY: build demo test test-torch test-slow test-all clean
 
 build: $(VENV)/ready-sim
 	$(BIN)/python -m hw.build --board ulx3s
@@ -24,6 +24,12 @@ test: $(VENV)/ready-dev
 
 test-slow: $(VENV)/ready-dev
 	$(BIN)/python -m pytest -n 2 -m slow
+
+# What needs PyTorch, which the rest does without.
+test-torch: $(VENV)/ready-dev
+	$(PIP) --editable ".[torch]"
+	$(BIN)/python -m pytest tests/sw/importers/test_torch.py tests/sw/test_network.py \
+	    tests/sw/test_zoo.py -m "not slow"
 
 test-all: test
 	$(MAKE) test-slow
