@@ -75,11 +75,6 @@ class Target:
         sizes = asdict(self) | {"decoder": {"name": self.decoder.name, **asdict(self.decoder)}}
         return zlib.crc32(json.dumps(sizes, sort_keys=True).encode())
 
-    @property
-    def multipliers(self) -> int:
-        """18 x 18 multipliers that the MAC array and the requantisers use."""
-        return self.rows * self.columns + 4 * self.requantisers
-
     def with_decoder(self, decoder: RawShape | AutomatonShape) -> "Target":
         """Return the same target with another decoder."""
         return replace(self, decoder=decoder)
