@@ -2,8 +2,6 @@
 
 import random
 import re
-import subprocess
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,33 +11,14 @@ from amaranth.lib.wiring import In, Out
 
 from hw.primitives.dp16kd import DP16KD
 from hw.rtl import generate
-from sim.verilator import verilator_first
+from tests.hw.primitives.model_bench import ModelBench
 
 
 ECP5 = SimpleNamespace(device="LFE5U-85F")
 
-MODEL = Path(__file__).parents[3] / "sim" / "models" / "dp16kd.v"
-
 INPUTS = ("a_enable", "a_write", "a_address", "a_write_data", "b_enable", "b_address")
 
-BENCH = f"""
-#include <cstdint>
-#include <iostream>
-#include "VBlock.h"
-
-int main() {{
-    VBlock top;
-    int64_t {", ".join(INPUTS)};
-    while (std::cin >> {" >> ".join(INPUTS)}) {{
-        {" ".join(f"top.{name} = {name};" for name in INPUTS)}
-        top.clk = 0;
-        top.eval();
-        top.clk = 1;
-        top.eval();
-        std::cout << top.a_data << " " << top.b_data << std::endl;
-    }}
-}}
-"""
+BENCH = ModelBench("Block", inputs=INPUTS, outputs=("a_data", "b_data"), models=("dp16kd",))
 
 
 class Block(wiring.Component):
@@ -85,15 +64,6 @@ def drive(ctx, dut, inputs):
         ctx.set(getattr(dut, name), value)
 
 
-def verilate(folder, verilog, *options):
-    (folder / "block.v").write_text(verilog)
-    with verilator_first():
-        return subprocess.run(
-            ["verilator", *options, "-Wno-fatal", "--top-module", "Block", "--Mdir", str(folder),
-             str(folder / "block.v"), str(MODEL)],
-            capture_output=True, text=True)
-
-
 @pytest.fixture(scope="module")
 def verilog():
     return generate(Block(), name="Block", platform=ECP5)
@@ -102,17 +72,7 @@ def verilog():
 @pytest.fixture(scope="module")
 def program(tmp_path_factory, verilog):
     """Compile a program that prints the outputs of the model for each line of inputs."""
-    folder = tmp_path_factory.mktemp("block")
-    (folder / "bench.cpp").write_text(BENCH)
-    result = verilate(folder, verilog, "--cc", "--exe", "--build", "-CFLAGS", "-O0",
-                      str(folder / "bench.cpp"))
-    assert result.returncode == 0, result.stderr
-    return folder / "VBlock"
-
-
-def run(program, inputs):
-    lines = [" ".join(str(cycle[name]) for name in INPUTS) for cycle in inputs]
-    return subprocess.run([program], input="\n".join(lines), capture_output=True, text=True)
+    return BENCH.compile(tmp_path_factory.mktemp("model"), verilog)
 
 
 def test_words_follow_two_enabled_cycles_later(simulate):
@@ -139,7 +99,7 @@ def test_words_follow_two_enabled_cycles_later(simulate):
 
 def test_model_equals_twin(simulate, program):
     inputs = list(make_inputs(random.Random(1), 3000))
-    result = run(program, inputs)
+    result = BENCH.run(program, inputs)
     assert result.returncode == 0, result.stderr
     outputs = [tuple(map(int, line.split())) for line in result.stdout.splitlines()]
     dut = Block()
@@ -166,7 +126,7 @@ def test_twin_catches_read_of_a_word_being_written(simulate):
 
 
 def test_model_catches_read_of_a_word_being_written(program):
-    result = run(program, [dict.fromkeys(INPUTS, 1)])
+    result = BENCH.run(program, [dict.fromkeys(INPUTS, 1)])
     assert result.returncode != 0
     assert "DP16KD: a word is read while it is written" in result.stdout + result.stderr
 
@@ -179,7 +139,7 @@ def test_model_catches_read_of_a_word_being_written(program):
 def test_model_refuses_other_modes(tmp_path, verilog, parameter, value):
     changed = re.sub(rf"\.{parameter}\(.*?\)", f".{parameter}({value})", verilog)
     assert changed != verilog
-    result = verilate(tmp_path, changed, "--lint-only")
+    result = BENCH.verilate(tmp_path, changed, "--lint-only")
     assert result.returncode != 0
     assert "_mode_without_model" in result.stderr
 

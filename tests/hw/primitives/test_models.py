@@ -2,8 +2,6 @@
 
 import random
 import re
-import subprocess
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,34 +12,15 @@ from amaranth.lib.wiring import In, Out
 from hw.primitives.mult18x18d import MULT18X18D
 from hw.primitives.pdpw16kd import PDPW16KD
 from hw.rtl import generate
-from sim.verilator import verilator_first
+from tests.hw.primitives.model_bench import ModelBench
 
 
 ECP5 = SimpleNamespace(device="LFE5U-85F")
 
-MODELS = [Path(__file__).parents[3] / "sim" / "models" / f"{name}.v"
-          for name in ("mult18x18d", "pdpw16kd")]
-
 INPUTS = ("a", "b", "write", "write_address", "write_data", "read", "read_address")
 
-BENCH = f"""
-#include <cstdint>
-#include <iostream>
-#include "VBlocks.h"
-
-int main() {{
-    VBlocks top;
-    int64_t {", ".join(INPUTS)};
-    while (std::cin >> {" >> ".join(INPUTS)}) {{
-        {" ".join(f"top.{name} = {name};" for name in INPUTS)}
-        top.clk = 0;
-        top.eval();
-        top.clk = 1;
-        top.eval();
-        std::cout << top.product << " " << top.word << std::endl;
-    }}
-}}
-"""
+BENCH = ModelBench("Blocks", inputs=INPUTS, outputs=("product", "word"),
+                   models=("mult18x18d", "pdpw16kd"))
 
 
 class Blocks(wiring.Component):
@@ -75,15 +54,6 @@ class Blocks(wiring.Component):
         return m
 
 
-def verilate(folder, verilog, *options):
-    (folder / "blocks.v").write_text(verilog)
-    with verilator_first():
-        return subprocess.run(
-            ["verilator", *options, "-Wno-fatal", "--top-module", "Blocks", "--Mdir", str(folder),
-             str(folder / "blocks.v"), *map(str, MODELS)],
-            capture_output=True, text=True)
-
-
 @pytest.fixture(scope="module")
 def verilog():
     return generate(Blocks(), name="Blocks", platform=ECP5)
@@ -92,12 +62,7 @@ def verilog():
 @pytest.fixture(scope="module")
 def program(tmp_path_factory, verilog):
     """Compile a program that prints the outputs of the models for each line of inputs."""
-    folder = tmp_path_factory.mktemp("blocks")
-    (folder / "bench.cpp").write_text(BENCH)
-    result = verilate(folder, verilog, "--cc", "--exe", "--build", "-CFLAGS", "-O0",
-                      str(folder / "bench.cpp"))
-    assert result.returncode == 0, result.stderr
-    return folder / "VBlocks"
+    return BENCH.compile(tmp_path_factory.mktemp("model"), verilog)
 
 
 def make_inputs(rng, cycles):
@@ -114,14 +79,9 @@ def make_inputs(rng, cycles):
         yield inputs
 
 
-def run(program, inputs):
-    lines = [" ".join(str(cycle[name]) for name in INPUTS) for cycle in inputs]
-    return subprocess.run([program], input="\n".join(lines), capture_output=True, text=True)
-
-
 def test_models_equal_their_twins(simulate, program):
     inputs = list(make_inputs(random.Random(1), 3000))
-    result = run(program, inputs)
+    result = BENCH.run(program, inputs)
     assert result.returncode == 0, result.stderr
     outputs = [tuple(map(int, line.split())) for line in result.stdout.splitlines()]
     assert len(outputs) == len(inputs)
@@ -139,7 +99,7 @@ def test_models_equal_their_twins(simulate, program):
 
 def test_model_catches_read_of_a_word_being_written(program):
     inputs = dict.fromkeys(INPUTS, 1)
-    result = run(program, [inputs])
+    result = BENCH.run(program, [inputs])
     assert result.returncode != 0
     assert "PDPW16KD: a word is read while it is written" in result.stdout + result.stderr
 
@@ -156,6 +116,6 @@ def test_model_catches_read_of_a_word_being_written(program):
 def test_models_refuse_other_modes(tmp_path, verilog, parameter, value):
     changed = re.sub(rf"\.{parameter}\(.*?\)", f".{parameter}({value})", verilog)
     assert changed != verilog
-    result = verilate(tmp_path, changed, "--lint-only")
+    result = BENCH.verilate(tmp_path, changed, "--lint-only")
     assert result.returncode != 0
     assert "_mode_without_model" in result.stderr
