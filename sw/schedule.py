@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 
@@ -141,8 +142,8 @@ def make_record(layer: LayerDescriptor, target: Target, in_base: int, out_base: 
         kernel_row = 0
         outputs = min(target.rows, target.columns, out_channels)
         beats, beat_step, tile_step = kernel_width, in_channels, outputs
-        if not maximum:
-            pooling_channel(layer)
+        if not maximum and (limit := average_limit(layer)):
+            raise ScheduleError(limit)
     tiles = -(-out_channels // outputs)
 
     return ScheduleRecord(
@@ -181,24 +182,24 @@ def pooling_channel(layer: LayerDescriptor) -> tuple[int, int]:
     """Return multiplier and shift of the channel record that a pooling layer's outputs share.
 
     With them the requantiser turns ``2 * max`` into max, or ``POOL_WEIGHT * sum`` into TFLite's
-    average: the sum over the window divided by its size, rounded half away from zero.
-
-    Raises
-    ------
-    ScheduleError
-        If average pooling has padding, or a window of more than ``MAX_WINDOW`` pixels.
+    average: the sum over the window divided by its size, rounded half away from zero. An average
+    that no target can compute has the record of max-pooling, which nobody uses.
     """
-    if layer.operation is Operation.MAX_POOL:
+    if layer.operation is Operation.MAX_POOL or average_limit(layer):
         return 1 << 30, 0
+    return divide(prod(layer.kernel))
+
+
+def average_limit(layer: LayerDescriptor) -> str | None:
+    """Return why no target can compute an average pooling, None if one can."""
     if any((layer.output_shape[axis] - 1) * layer.stride[axis] + layer.kernel[axis]
            > layer.input_shape[axis] or layer.padding[axis] for axis in (0, 1)):
-        raise ScheduleError("average pooling must have no padding")
-
+        return "average pooling must have no padding"
     height, width = layer.kernel
     if height * width > MAX_WINDOW:
-        raise ScheduleError(f"a window of average pooling is {height} x {width} pixels, "
-                            f"{height * width - MAX_WINDOW} more than {MAX_WINDOW}")
-    return divide(height * width)
+        return (f"a window of average pooling is {height} x {width} pixels, "
+                f"{height * width - MAX_WINDOW} more than {MAX_WINDOW}")
+    return None
 
 
 @cache

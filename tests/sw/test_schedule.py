@@ -153,12 +153,18 @@ def test_channel_of_average_pooling_divides(kernel, record):
         expected)
 
 
+def test_averages_beyond_targets_have_the_channel_of_max_pooling():
+    padded = layer(Operation.AVERAGE_POOL, (3, 3, 2), (3, 3, 2), kernel=(2, 2), padding=(1, 1))
+    large = layer(Operation.AVERAGE_POOL, (255, 255, 1), (1, 1, 1), kernel=(255, 255))
+    assert pooling_channel(padded) == pooling_channel(large) == (1 << 30, 0)
+
+
 def test_large_windows_refused_at_once(monkeypatch):
     monkeypatch.setattr("sw.schedule.np.arange", None)
-    large = layer(Operation.AVERAGE_POOL, (255, 255, 1), (1, 1, 1), kernel=(255, 255))
-    with pytest.raises(ScheduleError, match="a window of average pooling is 255 x 255 pixels, "
-                                            f"60929 more than {MAX_WINDOW}"):
-        pooling_channel(large)
+    large = layer(Operation.AVERAGE_POOL, (65, 64, 1), (1, 1, 1), kernel=(65, 64))
+    with pytest.raises(ScheduleError, match="a window of average pooling is 65 x 64 pixels, "
+                                            f"64 more than {MAX_WINDOW}"):
+        schedule([large], TARGET)
 
 
 def test_equal_windows_are_tried_once():

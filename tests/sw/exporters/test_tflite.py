@@ -10,7 +10,7 @@ from sw.export import main
 from sw.exporters.tflite import write
 from sw.format.layers import InputDescription, Operation
 from sw.image import load_image, write_image
-from sw.importers.npz import ModelError
+from sw.importers.npz import ModelError, save
 from sw.importers.tflite import load
 from sw.network import Activation, FloatLayer, FloatNetwork, calibrate, integer_network
 
@@ -42,6 +42,8 @@ def residual_network():
                    **arrays(6, 3, 3, 6)),
         FloatLayer("sum", Operation.ADD, wide, wide, **still, activation=Activation.RELU,
                    inputs=(1, 2)),
+        FloatLayer("mean", Operation.AVERAGE_POOL, wide, wide, (3, 3), (1, 1), (1, 1),
+                   Activation.NONE),
         FloatLayer("shape", Operation.RESHAPE, wide, (1, 1, 54), **still,
                    activation=Activation.NONE),
         FloatLayer("dense", Operation.FULLY_CONNECTED, (1, 1, 54), (1, 1, 5), **still,
@@ -63,6 +65,18 @@ def test_litert_computes_what_the_network_does(trained):
     network = exact(trained)
     x = np.random.default_rng(1).integers(-128, 128, (200, *network.input_shape), np.int8)
     assert_equals_litert(network, write(network), x)
+
+
+@pytest.mark.parametrize("quantiser", ["uniform", "step"])
+def test_all_operations_go_through_an_image(tmp_path, quantiser):
+    trained = residual_network()
+    save(tmp_path / "model.npz", trained)
+    x = np.random.default_rng(0).integers(0, 17, (50, *trained.input_shape)).astype(np.uint8)
+    np.savez(tmp_path / "model_data.npz", x=x, y=np.zeros(50, np.uint8), calibration=x)
+    compression = compress(tmp_path / "model.npz", quantiser=quantiser, bits=8 - 4 * (
+        quantiser == "step"), target=None)
+    network = compression.image.network
+    assert_equals_litert(network, write(network), network.quantise_input(x))
 
 
 @pytest.mark.parametrize("model", ["kws_ref_model", "pretrainedResnet_quant", "ad01_int8",
