@@ -6,6 +6,8 @@ import pytest
 from hw.report.document import SCHEMA
 from hw.site import Site
 from sim import run
+from sw.compression import compress
+from sw.cost import decoder_cost
 
 
 @pytest.fixture
@@ -48,6 +50,9 @@ def test_inputs_are_simulated(capsys, tmp_path):
     assert "2 of 2 inferences bit-exact" in captured.err
     assert found["exact"] == found["n"] == 2
     throughput = found["throughput"]
+    cost = decoder_cost(compress("digits").image)
+    assert cost is not None
+    assert throughput["weights_per_cycle"] == pytest.approx(cost.weights_per_cycle, rel=0.05)
     schema = json.loads(SCHEMA.read_text())["properties"]["throughput"]["properties"]
     assert throughput.keys() == schema.keys() - {"inferences_per_s"}
     assert sum(layer["stall_cycles"] for layer in throughput["layers"]) == (

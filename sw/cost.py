@@ -1,0 +1,66 @@
+"""What the decoder that an image needs will cost in gates, before anything is synthesised."""
+
+from dataclasses import dataclass
+
+from .cycles import Decoder
+from .format.tables import GROUP, AutomatonShape, PrefixTable, RawShape, RawTable
+from .image import Image
+
+
+__all__ = ["LUT4_ERROR", "DecoderCost", "decoder_cost", "decoder_resources"]
+
+
+#: The most by which ``lut4`` was off for any shape that it was fitted to.
+LUT4_ERROR = 0.08
+
+
+@dataclass(frozen=True)
+class DecoderCost:
+    """Estimate of a decoder between weight memory and tile store, on an ECP5.
+
+    Parameters
+    ----------
+    lut4 : int
+        LUTs of four inputs, carry cells and LUT RAM counted, within ``LUT4_ERROR``.
+    ebr : int
+        Block RAMs of 18 kbit.
+    weights_per_cycle : float
+        Weights over cycles, if the memory never lets the decoder wait nor the array.
+    """
+
+    lut4: int
+    ebr: int
+    weights_per_cycle: float
+
+
+def decoder_cost(image: Image) -> DecoderCost | None:
+    """Return what the decoder of ``image`` takes and gives; None where only software decodes it.
+
+    The rate follows from the coded data, group by group.
+    """
+    if isinstance(image.table, PrefixTable):
+        shape: AutomatonShape | RawShape = image.table.shape
+    elif isinstance(image.table, RawTable):
+        shape = RawShape()
+    else:
+        return None
+    decoder = Decoder(image)
+    weights = image.network.weights
+    whole, rest = divmod(weights, GROUP)
+    cycles = decoder.fill(0, [GROUP], whole) if whole else 0
+    if rest:
+        cycles = decoder.fill(cycles + 1, [rest], 1)
+    lut4, ebr = decoder_resources(shape)
+    return DecoderCost(lut4, ebr, weights / (cycles + 1 - decoder.ready[0]))
+
+
+def decoder_resources(shape: AutomatonShape | RawShape) -> tuple[int, int]:
+    """Return LUT4 and block RAMs of a decoder, table loader and codebook lookup included.
+
+    Fitted by least squares to twelve shapes of 2 to 5 symbol bits, 3 to 6 bits a step and 2 or 4
+    substreams, and the raw one, each with four codebooks, synthesised with yosys 0.70
+    (``synth_ecp5 -abc9 -nowidelut -no-rw-check``). The bits of a step make no difference.
+    """
+    if isinstance(shape, RawShape):
+        return 752, 0
+    return 388 + 209 * shape.symbol_bits + 86 * shape.substreams, 1
