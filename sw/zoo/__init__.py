@@ -1,13 +1,13 @@
 """Networks that ship with the project, their data, and the scripts that trained them."""
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from sw.importers import safetensors, tflite
-from sw.importers.npz import Archive, ModelError, WeightsAlone, load
+from sw.importers.npz import Archive, ModelError, WeightsAlone
 from sw.network import FloatNetwork, Network, float_network
 
 
@@ -18,6 +18,9 @@ __all__ = ["NAMES", "Data", "load_calibration", "load_data", "load_labelled", "l
 FOLDER = Path(__file__).parent
 
 NAMES = ("digits",)
+
+#: Modules that read model files, by suffix; others are the project's own, npz.
+IMPORTERS = {".onnx": "onnx", ".pt2": "pt2", ".safetensors": "safetensors", ".tflite": "tflite"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +61,10 @@ def load_model(model: str | Path) -> FloatNetwork | Network | WeightsAlone:
         If there is none, or the file can't be used.
     """
     path = find(model)
-    importers = {".tflite": tflite.load, ".safetensors": safetensors.load}
-    importer = importers.get(path.suffix, load)
-    return importer(path)
+    # An importer is loaded with the first file of its kind: some bring large libraries.
+    importer = import_module(f"sw.importers.{IMPORTERS.get(path.suffix, 'npz')}")
+    network: FloatNetwork | Network | WeightsAlone = importer.load(path)
+    return network
 
 
 def load_source(model: str | Path) -> FloatNetwork | Network:

@@ -67,7 +67,7 @@ def test_other_poolings():
     (nn.Sequential(nn.Conv2d(2, 4, 3), nn.Flatten()), (1, 2, 8, 8),
      "what is flattened must go to a linear layer"),
     (nn.Identity(), (1, 2, 8, 8), "module: must have layers"),
-    (nn.Conv2d(2, 4, 3, padding="same"), (1, 2, 8, 8), "sizes must be one or two numbers, not sam"),
+    (nn.ConvTranspose2d(2, 4, 3), (1, 2, 8, 8), "the operator isn.t supported"),
     (nn.AvgPool2d(2, divisor_override=3), (1, 2, 8, 8), r"own, not \[0, 0\] and 3"),
     (nn.Conv2d(2, 4, 3), (2, 2, 8, 8), r"its shape must be \(1, C, H, W\)"),
 ])
