@@ -1,14 +1,15 @@
 """Canonical Huffman codes with bounded lengths and zero runs, for the automaton decoder."""
 
-import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..compiled import compiled
 from ..format.sections import FormatError, pack_code
 from ..format.tables import GROUP, MAX_CODE_LENGTH, MAX_RUNS, AutomatonShape, PrefixTable
+from .substreams import Places, pack, unpack
 
 
 __all__ = ["HuffmanCodec", "Trace", "chunks", "code_lengths"]
@@ -66,7 +67,9 @@ class HuffmanCodec:
         if literals > self.shape.symbols:
             raise ValueError(f"An automaton of {self.shape.symbols} symbols can't decode "
                              f"{literals}: quantise to fewer bits or use the raw codec")
-        gaps, repeats = np.unique(zero_gaps(symbols), return_counts=True)
+        every = count_gaps(symbols)
+        gaps, = np.nonzero(every)
+        repeats = every[gaps]
 
         def build(runs: tuple[int, ...]) -> tuple[int, PrefixTable]:
             first_run = max(literals, (1 << self.shape.min_code_length) - len(runs))
@@ -102,13 +105,14 @@ class HuffmanCodec:
 
     def codeword_bits(self, symbols: NDArray[np.integer], table: PrefixTable) -> int:
         """Return the bits of the codewords of ``symbols``, without padding."""
-        return int(np.array(table.lengths)[split_runs(symbols, table)].sum())
+        counts = np.bincount(split_runs(symbols, table), minlength=table.shape.symbols)
+        return int(counts @ table.lengths)
 
     def trace(self, symbols: NDArray[np.integer], table: PrefixTable) -> Trace:
         """Return when the automaton finishes each group of ``symbols``."""
         sequence = fill_group(split_runs(symbols, table), table)
-        places = Places(np.array(table.lengths)[sequence], table.shape)
-        weights = np.cumsum(weights_of(sequence, table).reshape(-1, GROUP).sum(axis=1))
+        places = Places(sequence, table)
+        weights = np.cumsum(sizes_of(table)[sequence].reshape(-1, GROUP).sum(axis=1))
         last_bits = places.starts + places.sizes - 1
         shape = table.shape
         return Trace(weights, last_bits // shape.step_bits * shape.substreams + places.substreams)
@@ -122,135 +126,35 @@ class HuffmanCodec:
             If it holds fewer or more, a run crosses the end, or padding isn't zero.
         """
         sequence = unpack(coded, table)
-        sizes = weights_of(sequence, table)
-        total = np.concatenate([[0], np.cumsum(sizes)])
-        end = int(np.searchsorted(total, count))
-        if end == len(total):
-            raise FormatError(f"coded data: they end after {total[-1]} of {count} weights")
-        if total[end] != count:
-            raise FormatError(f"coded data: a run reaches {total[end] - count} weights too far")
+        symbols = np.zeros(count, np.int64)
+        end, total = read_runs(sequence, sizes_of(table), symbols)
+        if total < count:
+            raise FormatError(f"coded data: they end after {total} of {count} weights")
+        if total > count:
+            raise FormatError(f"coded data: a run reaches {total - count} weights too far")
         if pack(fill_group(sequence[:end], table), table) != coded:
             raise FormatError("coded data: they must end with the last weight, padded with zeros")
-        literals = np.where(sequence < table.first_run, sequence, 0)
-        return np.repeat(literals[:end], sizes[:end])
+        return symbols
 
     def bits(self, layers: Sequence[NDArray[np.integer]]) -> int:
         """Return the bits that table and coded data take."""
         table = self.fit(layers)
         symbols = np.concatenate([layer.ravel() for layer in layers])
-        return 8 * (len(pack_code(table)) + len(self.encode(symbols, table)))
+        places = Places(fill_group(split_runs(symbols, table), table), table)
+        return 8 * len(pack_code(table)) + 32 * places.words
 
 
-class Places:
-    """Where the groups of coded data lie.
-
-    Parameters
-    ----------
-    lengths : array of int64
-        Code length of each symbol, in whole groups.
-    shape : AutomatonShape
-        Substreams and their pieces.
-
-    Attributes
-    ----------
-    sizes, substreams, starts : array of int64
-        Bits of each group, its substream, and its first bit therein.
-    words : int
-        Words of 32 bits that all groups take.
-    """
-
-    def __init__(self, lengths: NDArray[np.int64], shape: AutomatonShape) -> None:
-        self.shape = shape
-        self.sizes = lengths.reshape(-1, GROUP).sum(axis=1)
-        # A substream that holds n bits runs short in its turn n // step_bits. Whoever runs short
-        # first takes the next group.
-        held = [0] * shape.substreams
-        short = list(range(shape.substreams))
-        substreams, starts = [], []
-        for size in self.sizes.tolist():
-            substream = short[0] % shape.substreams
-            substreams.append(substream)
-            starts.append(held[substream])
-            held[substream] += size
-            heapq.heapreplace(short, held[substream] // shape.step_bits * shape.substreams
-                              + substream)
-        self.substreams = np.array(substreams, np.int64)
-        self.starts = np.array(starts, np.int64)
-        rounds = -(-max(held) // shape.step_bits)
-        self.words = -(-rounds * shape.substreams * shape.step_bits // 32)
-
-    def positions(self, groups: NDArray[np.int64], bits: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return where in the coded data the given bits of the given groups lie."""
-        rounds, rest = np.divmod(self.starts[groups] + bits, self.shape.step_bits)
-        turns = rounds * self.shape.substreams + self.substreams[groups]
-        return turns * self.shape.step_bits + rest
-
-
-def pack(sequence: NDArray[np.int64], table: PrefixTable) -> bytes:
-    """Return the coded data of ``sequence``: whole groups of symbols, runs among them."""
-    lengths = np.array(table.lengths)[sequence]
-    codewords = np.array(table.codewords)[sequence]
-    if not lengths.all():
-        raise ValueError(f"Symbol {sequence[lengths == 0][0]} has no codeword")
-    places = Places(lengths, table.shape)
-    before = (np.cumsum(lengths.reshape(-1, GROUP), axis=1) - lengths.reshape(-1, GROUP)).ravel()
-    bits = np.zeros(places.words * 32, np.uint8)
-    for bit in range(int(lengths.max(initial=0))):
-        having, = np.nonzero(lengths > bit)
-        bits[places.positions(having // GROUP, before[having] + bit)] = (
-            codewords[having] >> (lengths[having] - 1 - bit) & 1)
-    return np.packbits(bits, bitorder="little").tobytes()
-
-
-def unpack(coded: bytes, table: PrefixTable) -> NDArray[np.int64]:
-    """Return the symbols of all groups that end within ``coded``, in order."""
-    shape = table.shape
-    bits = np.unpackbits(np.frombuffer(coded, np.uint8), bitorder="little")
-    rounds = len(bits) // (shape.substreams * shape.step_bits)
-    pieces = bits[:rounds * shape.substreams * shape.step_bits].reshape(
-        rounds, shape.substreams, shape.step_bits)
-    groups: list[tuple[int, list[int]]] = []
-    for substream in range(shape.substreams):
-        symbols, starts = split_codewords(pieces[:, substream].ravel(), table)
-        groups += ((start // shape.step_bits * shape.substreams + substream,
-                    symbols[first:first + GROUP])
-                   for first, start in enumerate(starts) if first % GROUP == 0)
-    ordered = sorted(group for group in groups if len(group[1]) == GROUP)
-    return np.array([symbols for _, symbols in ordered], np.int64).ravel()
-
-
-def split_codewords(bits: NDArray[np.uint8], table: PrefixTable) -> tuple[list[int], list[int]]:
-    """Return the symbols of one substream and where each begins; the last one is whole."""
-    symbols = np.zeros(1 << MAX_CODE_LENGTH, np.int64)
-    for symbol, (length, codeword) in enumerate(zip(table.lengths, table.codewords, strict=True)):
-        if length:
-            spare = MAX_CODE_LENGTH - length
-            symbols[codeword << spare:(codeword + 1) << spare] = symbol
-    padded = np.concatenate([bits, np.zeros(MAX_CODE_LENGTH, np.uint8)]).astype(np.int64)
-    windows = sum(padded[bit:bit + len(bits)] << (MAX_CODE_LENGTH - 1 - bit)
-                  for bit in range(MAX_CODE_LENGTH))
-    symbol_at = symbols[windows]
-    end_at = (np.arange(len(bits)) + np.array(table.lengths)[symbol_at]).tolist()
-
-    starts = []
-    start = 0
-    while start < len(bits) and end_at[start] <= len(bits):
-        starts.append(start)
-        start = end_at[start]
-    return symbol_at[starts].tolist(), starts
-
-
-def fill_group(sequence: NDArray[np.int64], table: PrefixTable) -> NDArray[np.int64]:
+def fill_group(sequence: NDArray[np.uint8], table: PrefixTable) -> NDArray[np.uint8]:
     """Return ``sequence``, padded to whole groups."""
     padding = next(symbol for symbol, length in enumerate(table.lengths) if length)
     return np.pad(sequence, (0, -len(sequence) % GROUP), constant_values=padding)
 
 
-def weights_of(sequence: NDArray[np.int64], table: PrefixTable) -> NDArray[np.int64]:
-    """Return how many weights each symbol of ``sequence`` stands for."""
+def sizes_of(table: PrefixTable) -> NDArray[np.int64]:
+    """Return how many weights each symbol of the alphabet stands for."""
     sizes = np.ones(table.shape.symbols, np.int64)
     sizes[table.first_run:table.first_run + len(table.runs)] = table.runs
-    return sizes[sequence]
+    return sizes
 
 
 def chunks(symbols: NDArray[np.integer], table: PrefixTable
@@ -260,7 +164,7 @@ def chunks(symbols: NDArray[np.integer], table: PrefixTable
     A chunk is up to ``GROUP`` literals of one group that follow one another, or as many zeros of a
     run: what a decoder expands in a cycle.
     """
-    sizes = weights_of(split_runs(symbols, table), table).tolist()
+    sizes = sizes_of(table)[split_runs(symbols, table)].tolist()
     counts: list[int] = []
     groups: list[int] = []
     for start in range(0, len(sizes), GROUP):
@@ -280,12 +184,6 @@ def chunks(symbols: NDArray[np.integer], table: PrefixTable
     return np.array(counts, np.int64), np.array(groups, np.int64)
 
 
-def zero_gaps(symbols: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Return the zeros before each symbol that isn't 0, and at last those after the last one."""
-    others, = np.nonzero(symbols)
-    return np.diff(others, prepend=-1, append=len(symbols)) - 1
-
-
 def split_gaps(gaps: NDArray[np.int64], runs: tuple[int, ...]) -> NDArray[np.int64]:
     """Return how often each of ``runs`` goes into each gap, the longest first, and what is left."""
     pieces = np.zeros((len(gaps), len(runs) + 1), np.int64)
@@ -295,16 +193,90 @@ def split_gaps(gaps: NDArray[np.int64], runs: tuple[int, ...]) -> NDArray[np.int
     return pieces
 
 
-def split_runs(symbols: NDArray[np.integer], table: PrefixTable) -> NDArray[np.int64]:
-    """Return ``symbols`` with run symbols in them."""
-    gaps = zero_gaps(symbols)
-    order = sorted(range(len(table.runs)), key=lambda number: -table.runs[number])
-    pieces = split_gaps(gaps, table.runs)[:, [*order, -1]]
-    zeros = [table.first_run + number for number in order] + [0]
-    others = np.append(symbols[symbols != 0], 0)
-    once = np.arange(len(gaps)) < len(gaps) - 1
-    tokens = np.column_stack([np.tile(zeros, (len(gaps), 1)), others])
-    return np.repeat(tokens.ravel(), np.column_stack([pieces, once]).ravel())
+def split_runs(symbols: NDArray[np.integer], table: PrefixTable) -> NDArray[np.uint8]:
+    """Return ``symbols`` with run symbols in them.
+
+    Raises
+    ------
+    ValueError
+        If a symbol has no codeword.
+    """
+    literals = range(table.first_run)
+    for symbol in (symbols.min(initial=0), symbols.max(initial=0)):
+        if symbol not in literals:
+            raise ValueError(f"Symbol {symbol} has no codeword")
+    longest_first = sorted(zip(table.runs, range(table.first_run, table.shape.symbols),
+                               strict=False), reverse=True)
+    sizes, zeros = zip(*longest_first, (1, 0), strict=True)
+    return write_runs(symbols, np.array(zeros), np.array(sizes))
+
+
+@compiled
+def count_gaps(symbols: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return how many gaps of each length there are: zeros before a symbol that isn't, or the end.
+
+    A gap may be empty.
+    """
+    longest = gap = 0
+    for symbol in symbols:
+        gap = gap + 1 if symbol == 0 else 0
+        longest = max(longest, gap)
+    counts = np.zeros(longest + 1, np.int64)
+    gap = 0
+    for symbol in symbols:
+        if symbol == 0:
+            gap += 1
+        else:
+            counts[gap] += 1
+            gap = 0
+    counts[gap] += 1
+    return counts
+
+
+@compiled
+def write_runs(symbols: NDArray[np.integer], zeros: NDArray[np.int64], sizes: NDArray[np.int64]
+               ) -> NDArray[np.uint8]:
+    """Return ``symbols`` with each gap cut into ``zeros``, which stand for ``sizes`` of them.
+
+    Those come longest first, the last stands for one.
+    """
+    sequence = np.empty(len(symbols), np.uint8)
+    written = gap = 0
+    for place in range(len(symbols) + 1):
+        if place < len(symbols) and symbols[place] == 0:
+            gap += 1
+            continue
+        for number in range(len(zeros)):
+            while gap >= sizes[number]:
+                gap -= sizes[number]
+                sequence[written] = zeros[number]
+                written += 1
+        if place < len(symbols):
+            sequence[written] = symbols[place]
+            written += 1
+    return sequence[:written]
+
+
+@compiled
+def read_runs(sequence: NDArray[np.uint8], sizes: NDArray[np.int64], symbols: NDArray[np.int64]
+              ) -> tuple[int, int]:
+    """Write what ``sequence`` stands for into the zeros of ``symbols``, until they are full.
+
+    Returns
+    -------
+    read : int
+        Symbols of the sequence that were needed, or all.
+    total : int
+        Weights that these stand for. It exceeds the number of ``symbols`` if a run does.
+    """
+    total = 0
+    for place in range(len(sequence)):
+        if total >= len(symbols):
+            return place, total
+        if sizes[sequence[place]] == 1:
+            symbols[total] = sequence[place]
+        total += sizes[sequence[place]]
+    return len(sequence), total
 
 
 def code_lengths(frequencies: Sequence[int], least: int, most: int) -> tuple[int, ...]:
@@ -327,17 +299,39 @@ def code_lengths(frequencies: Sequence[int], least: int, most: int) -> tuple[int
     if not roots <= len(used) <= 1 << most:
         raise ValueError(f"Code of {least} to {most} bits must have {roots} to {1 << most} "
                          f"symbols, not {len(used)}")
-    coins = [(frequencies[symbol], (symbol,))
-             for symbol in sorted(used, key=lambda symbol: (frequencies[symbol], -symbol))]
-    packages: list[tuple[int, tuple[int, ...]]] = []
-    for _ in range(most - least):
-        row = sorted([*coins, *packages], key=lambda package: package[0])
-        packages = [(one[0] + two[0], one[1] + two[1])
-                    for one, two in zip(row[::2], row[1::2], strict=False)]
+    used.sort(key=lambda symbol: (frequencies[symbol], -symbol))
+    coins = np.array([frequencies[symbol] for symbol in used], np.int64)
+    merges = package_merge(coins, most - least, len(used) - roots)
     lengths = [0] * len(frequencies)
-    for symbol in used:
-        lengths[symbol] = least
-    for _, symbols in packages[:len(used) - roots]:
-        for symbol in symbols:
-            lengths[symbol] += 1
+    for symbol, merged in zip(used, merges.tolist(), strict=True):
+        lengths[symbol] = least + merged
     return tuple(lengths)
+
+
+@compiled
+def package_merge(coins: NDArray[np.int64], levels: int, wanted: int) -> NDArray[np.int64]:
+    """Return how often each of ``coins``, which are sorted, is in the lightest packages.
+
+    In each level the coins and the packages of the level before are sorted and paired to packages.
+    The ``wanted`` lightest ones of the last level count.
+    """
+    packages = coins[:0]
+    single = np.zeros((levels, 2 * len(coins)), np.bool_)
+    for level in range(levels):
+        row = np.empty(len(coins) + len(packages), np.int64)
+        coin = 0
+        for place in range(len(row)):
+            package = place - coin
+            single[level, place] = package == len(packages) or (
+                coin < len(coins) and coins[coin] <= packages[package])
+            row[place] = coins[coin] if single[level, place] else packages[package]
+            coin += single[level, place]
+        packages = row[:len(row) - 1:2] + row[1::2]
+    # What is lightest in a level is lightest among its coins, and among the packages before.
+    merges = np.zeros(len(coins), np.int64)
+    for level in range(levels - 1, -1, -1):
+        chosen = 2 * wanted
+        singles = single[level, :chosen].sum()
+        merges[:singles] += 1
+        wanted = chosen - singles
+    return merges
