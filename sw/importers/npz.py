@@ -216,7 +216,7 @@ class Archive:
 
 
 def first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]
 
 
 def load(path: Path) -> FloatNetwork | WeightsAlone:

@@ -282,6 +282,9 @@ class Reader:
             raise ModelError(f"factors must be 1, not {alpha} and {beta}")
         self.builder.linear(output, mat1, self.constant(mat2).T, self.constant(x))
 
+    def do_mm(self, output: str, x: str, mat2: str) -> None:
+        self.builder.linear(output, x, self.constant(mat2).T, None)
+
     def do_permute(self, output: str, x: str, dims: Any) -> None:
         if x in self.constants:
             self.turned[output] = self.constant(x).transpose(dims)

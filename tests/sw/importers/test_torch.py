@@ -3,6 +3,7 @@ import pytest
 
 from sw.format.layers import Operation
 from sw.importers.npz import ModelError
+from sw.importers.pt2 import load
 from sw.importers.torch import from_module
 from sw.network import Activation
 
@@ -82,3 +83,37 @@ def test_infinite_weights_refused():
         module.weight[0, 0, 0, 0] = float("inf")
     with pytest.raises(ModelError, match="weight holds NaN or infinity"):
         from_module(module, torch.zeros(1, 2, 8, 8))
+
+
+class Means(nn.Module):
+    """Has what others leave out: padding by name, means, views, a layer without a bias."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 6, (3, 5), padding="same")
+        self.narrow = nn.Conv2d(6, 4, 3, padding="valid", bias=False)
+        self.norm = nn.BatchNorm1d(5)
+        self.hidden, self.last = nn.Linear(4, 5), nn.Linear(5, 3, bias=False)
+
+    def forward(self, x):
+        x = torch.clamp(self.conv(x), 0, 6)
+        x = nn.functional.max_pool2d(self.narrow(x), 3, 2, ceil_mode=True)
+        x = torch.relu(self.norm(self.hidden(x.mean(dim=(2, 3)))))
+        return self.last(x.view(1, 5))
+
+
+def test_operators_of_the_archive(tmp_path):
+    assert_same(Means(), torch.zeros(1, 2, 9, 8))
+
+
+@pytest.mark.filterwarnings("ignore:`isinstance:FutureWarning")  # of PyTorch, to itself
+@pytest.mark.parametrize("module, shape", [(Residual(), (1, 3, 12, 14)), (Means(), (1, 2, 9, 8))])
+def test_files_in_core_operators(tmp_path, module, shape):
+    program = torch.export.export(module.eval(), (torch.zeros(shape),)).run_decompositions()
+    torch.export.save(program, tmp_path / "core.pt2")
+    network = load(tmp_path / "core.pt2")
+    x = torch.randn(1, *shape[1:])
+    with torch.no_grad():
+        wanted = module(x).numpy()
+    found = network.run(np.moveaxis(x.numpy(), 1, -1))[-1]
+    assert found.reshape(wanted.shape) == pytest.approx(wanted, abs=1e-5)
