@@ -73,7 +73,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
                         help="npz of held-out inputs x and classes y (default: NAME_data.npz "
                              "beside an npz model)")
     parser.add_argument("--calibrate", type=Path, metavar="FILE",
-                        help="npz of inputs x to calibrate on; float tflite models need it")
+                        help="npz of inputs x, NHWC, to calibrate on; float models need it")
     add_size_options(parser)
     parser.add_argument("--compare", action="store_true",
                         help="table of all quantisers; the image is the default one")

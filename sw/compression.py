@@ -22,7 +22,8 @@ from .network import (FloatNetwork, Layer, Network, Quantisation, calibrate, cal
 from .quantize import (CodebookQuantiser, FloatArray, Grid, Quantiser, StepQuantiser, Symbols,
                        UniformQuantiser, correct_biases, quantise)
 from .quantize.grid import zigzag
-from .zoo import (Data, load_calibration, load_data, load_labelled, load_network, load_source)
+from .zoo import (IMPORTERS, Data, load_calibration, load_data, load_labelled, load_network,
+                  load_source)
 
 
 __all__ = ["CODECS", "DEFAULT_BITS", "DEFAULT_CODEC", "DEFAULT_TARGET", "QUANTISERS",
@@ -123,7 +124,7 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
     Parameters
     ----------
     model : str or Path
-        Name of a network that ships, or a model file, npz or tflite.
+        Name of a network that ships, or a model file: npz, tflite, onnx or pt2.
     quantiser : {"step", "uniform", "codebook"}
         How weights become symbols. ``"uniform"`` with 8 bits keeps an int8 model as it is.
     codec : {"huffman", "raw"}, optional
@@ -140,8 +141,8 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
         model. Here and in ``calibration``, int8 inputs of an int8 model are taken as it takes them,
         others as the user's.
     calibration : Path, optional
-        npz file of inputs ``x``, e.g. 100 training samples. Float tflite models need them; int8
-        ones have their biases corrected only with them.
+        npz file of inputs ``x``, e.g. 100 training samples. Float models of other projects need
+        them; int8 ones have their biases corrected only with them.
 
     Raises
     ------
@@ -161,7 +162,7 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
     if source is trained and not samples.calibration.size:
         raise ValueError(f"{model}: a float network must be calibrated: give inputs with "
                          f"--calibrate FILE.npz")
-    if source is trained and is_tflite(model):
+    if source is trained and is_foreign(model):
         source = trained = calibrate_input(trained, samples.calibration)
     automaton = target.decoder if target else AutomatonShape()
     shape = automaton if isinstance(automaton, AutomatonShape) else AutomatonShape()
@@ -181,7 +182,7 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
         else:
             # Layers of models from elsewhere are scaled anyhow: errors count relative to weights.
             importance = ([1 / np.maximum(np.square(layer).mean(keepdims=True), 1e-30)
-                           for layer in weights] if is_tflite(model) else None)
+                           for layer in weights] if is_foreign(model) else None)
             grids = fit(weights, importance, quantiser, bits, error, shape,
                         target.codebooks if target else 1)
             symbols = quantise(weights, grids, importance)
@@ -196,15 +197,16 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
                        source, samples)
 
 
-def is_tflite(model: str | Path) -> bool:
-    return Path(model).suffix == ".tflite"
+def is_foreign(model: str | Path) -> bool:
+    """Return whether a model's file is one of other projects, which say nothing of inputs."""
+    return Path(model).suffix in IMPORTERS
 
 
 def load_samples(model: str | Path, source: FloatNetwork | Network, data: Path | None,
                  calibration: Path | None) -> Data:
     """Return the data that the user names, or those that lie beside the model, or none."""
     nothing = np.empty((0, *source.input_shape))
-    samples = (Data(nothing, np.empty(0, np.int64), nothing) if is_tflite(model) or data
+    samples = (Data(nothing, np.empty(0, np.int64), nothing) if is_foreign(model) or data
                else load_data(model))
     if data is not None:
         x, y = load_labelled(data)

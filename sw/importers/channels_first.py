@@ -190,9 +190,9 @@ class Builder:
         height, width, channels = value.shape
         if value.order.endswith("chw"):
             weights = weights.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
-        self.append(output, Operation.FULLY_CONNECTED, [value], (1, 1, len(weights)),
-                    "flat chw", weights=np.ascontiguousarray(weights).reshape(len(weights), 1, 1, -1),
-                    bias=bias_of(bias, len(weights)))
+        filters = np.ascontiguousarray(weights).reshape(len(weights), 1, 1, -1)
+        self.append(output, Operation.FULLY_CONNECTED, [value], (1, 1, len(weights)), "flat chw",
+                    weights=filters, bias=bias_of(bias, len(weights)))
 
     def scale(self, output: str, source: str, factor: FloatArray, term: FloatArray) -> None:
         """Multiply each channel by ``factor`` and add ``term``: batch normalisation, biases.

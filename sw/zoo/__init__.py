@@ -11,8 +11,8 @@ from sw.importers.npz import Archive, ModelError, WeightsAlone
 from sw.network import FloatNetwork, Network, float_network
 
 
-__all__ = ["NAMES", "Data", "load_calibration", "load_data", "load_labelled", "load_model",
-           "load_network", "load_source"]
+__all__ = ["IMPORTERS", "NAMES", "Data", "load_calibration", "load_data", "load_labelled",
+           "load_model", "load_network", "load_source"]
 
 
 FOLDER = Path(__file__).parent
