@@ -17,6 +17,7 @@ from sw.importers.npz import ModelError, WeightsAlone, load, save
 from sw.network import Activation, FloatLayer, FloatNetwork
 
 from ..networks import small_network
+from .fuzz import mutations, read_or_refuse
 
 
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "network.md"
@@ -250,3 +251,39 @@ def test_graph_round_trip(tmp_path):
     assert np.array_equal(added, own + x.astype(np.float32))
     powers = np.exp(flat)
     assert shares == pytest.approx(powers / powers.sum(axis=-1, keepdims=True), abs=1e-6)
+
+
+def write(path, data):
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(1500, marks=pytest.mark.slow)])
+def test_mutated_files_are_read_or_refused(path, members, count):
+    data = path.read_bytes()
+    read_or_refuse(lambda copy: load(write(path, copy)), mutations(data, count, count),
+                   measured=50)
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(1500, marks=pytest.mark.slow)])
+def test_mutated_descriptions_are_read_or_refused(path, members, count):
+    text = str(members["network"]).encode()
+
+    def read(copy):
+        np.savez(path, **members | {"network": np.array(copy.decode(errors="replace"))})
+        return load(path)
+
+    read_or_refuse(read, mutations(text, count, count))
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(1500, marks=pytest.mark.slow)])
+def test_mutated_arrays_are_read_or_refused(path, members, count):
+    array = npy(members["conv.weights"])
+
+    def read(copy):
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, values in members.items():
+                archive.writestr(f"{name}.npy", copy if name == "conv.weights" else npy(values))
+        return load(path)
+
+    read_or_refuse(read, mutations(array, count, count))

@@ -11,6 +11,8 @@ from sw.importers.npz import ModelError, WeightsAlone
 from sw.importers.safetensors import load, weights_of
 from sw.zoo import load_model, load_network
 
+from .fuzz import mutations, read_or_refuse
+
 
 ARRAYS = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(2, np.float32)}
 
@@ -87,3 +89,9 @@ def test_changed_bytes_end_in_one_line(data):
     except ModelError as error:
         complaint = str(error)
         assert len(complaint.splitlines()) == 1
+
+
+@pytest.mark.parametrize("count", [200, pytest.param(2000, marks=pytest.mark.slow)])
+def test_mutations_are_read_or_refused(count):
+    data = safetensors(ARRAYS | {"c": np.zeros((4, 1, 5), np.float32)})
+    read_or_refuse(weights_of, mutations(data, count, count), measured=50)
