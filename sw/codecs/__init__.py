@@ -1,18 +1,18 @@
 """Lossless codecs: from the symbols of a network to coded data, and back."""
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..format.sections import FormatError
-from ..format.tables import CodeTable, RawTable
+from ..format.tables import AutomatonShape, CodeTable, RawTable
 from .huffman import HuffmanCodec
 from .raw import RawCodec
 
 
-__all__ = ["Codec", "HuffmanCodec", "RawCodec", "codeword_bits", "decode"]
+__all__ = ["CODECS", "Codec", "HuffmanCodec", "RawCodec", "codeword_bits", "decode"]
 
 
 Table = TypeVar("Table", bound=CodeTable)
@@ -47,6 +47,10 @@ class Codec(Protocol[Table]):
 
     def bits(self, layers: Sequence[NDArray[np.integer]]) -> int:
         """Return the bits that table and coded data take."""
+
+
+#: Every codec by its name, with the parameters of the targets that ship.
+CODECS: dict[str, Codec[Any]] = {"raw": RawCodec(), "huffman": HuffmanCodec(AutomatonShape())}
 
 
 def decode(coded: bytes, table: CodeTable, count: int) -> NDArray[np.int64]:
