@@ -100,6 +100,26 @@ def test_from_a_model_through_an_image_to_litert(tmp_path, model, quantiser):
             assert np.array_equal(layer.multiplier, original.multiplier)
 
 
+FLOAT = {"kws_ref_model_float32": ("kws_ref_model", "kws"),
+         "pretrainedResnet": ("pretrainedResnet_quant", "ic"),
+         "vww_96_float": ("vww_96_int8", "vww"), "ad01_fp32": ("ad01_int8", "ad")}
+
+
+@pytest.mark.parametrize("model", FLOAT)
+@pytest.mark.parametrize("quantiser", ["uniform", pytest.param("step", marks=pytest.mark.slow)])
+def test_from_a_float_model_through_an_image_to_litert(tmp_path, model, quantiser):
+    path = shared_file(f"models/{model}.tflite")
+    likewise, key = FLOAT[model]
+    source = load(shared_file(f"models/{likewise}.tflite")).input
+    with np.load(shared_file("data/mlperf_tiny_inputs.npz")) as data:
+        x = source.scale * (data[f"{key}_x"][:100].astype(np.float32) - source.zero_point)
+    np.savez(tmp_path / "x.npz", x=x)
+    compression = compress(path, quantiser=quantiser, target=None,
+                           calibration=tmp_path / "x.npz")
+    network = compression.image.network
+    assert_equals_litert(network, write(network), network.quantise_input(x)[:3])
+
+
 def change(number, **changes):
     network = exact(small_network())
     layers = list(network.layers)
