@@ -12,7 +12,7 @@ from ..format.tables import GROUP, MAX_CODE_LENGTH, MAX_RUNS, AutomatonShape, Pr
 from .substreams import Places, pack, unpack
 
 
-__all__ = ["HuffmanCodec", "Trace", "chunks", "code_lengths"]
+__all__ = ["HuffmanCodec", "Trace", "chunks", "code_lengths", "count_gaps"]
 
 
 #: Lengths of zero runs among which `HuffmanCodec.fit` chooses.
@@ -63,13 +63,31 @@ class HuffmanCodec:
         """
         symbols = np.concatenate([np.zeros(0, np.int64), *(layer.ravel() for layer in layers)])
         counts = np.bincount(symbols, minlength=1) if symbols.size else np.ones(1, np.int64)
+        table, _ = self.fit_counts(counts, count_gaps(symbols))
+        return table
+
+    def fit_counts(self, counts: NDArray[np.int64], gaps: NDArray[np.int64]
+                   ) -> tuple[PrefixTable, int]:
+        """Return the table of `fit`, and the bits of all codewords.
+
+        Parameters
+        ----------
+        counts : array of int64
+            How often each symbol occurs, up to the greatest that does.
+        gaps : array of int64
+            How many gaps of each length there are, as `count_gaps` says.
+
+        Raises
+        ------
+        ValueError
+            If a symbol is beyond the automaton's alphabet.
+        """
         literals = len(counts)
         if literals > self.shape.symbols:
             raise ValueError(f"An automaton of {self.shape.symbols} symbols can't decode "
                              f"{literals}: quantise to fewer bits or use the raw codec")
-        every = count_gaps(symbols)
-        gaps, = np.nonzero(every)
-        repeats = every[gaps]
+        repeats = gaps[gaps > 0]
+        gaps, = np.nonzero(gaps)
 
         def build(runs: tuple[int, ...]) -> tuple[int, PrefixTable]:
             first_run = max(literals, (1 << self.shape.min_code_length) - len(runs))
@@ -91,7 +109,7 @@ class HuffmanCodec:
             if bits >= best:
                 break
             best, table = bits, longer
-        return table
+        return table, best
 
     def encode(self, symbols: NDArray[np.integer], table: PrefixTable) -> bytes:
         """Return coded data, whole words of 32 bits.
@@ -142,6 +160,16 @@ class HuffmanCodec:
         symbols = np.concatenate([layer.ravel() for layer in layers])
         places = Places(fill_group(split_runs(symbols, table), table), table)
         return 8 * len(pack_code(table)) + 32 * places.words
+
+    def limits(self, counts: NDArray[np.int64], gaps: NDArray[np.int64]) -> tuple[int, int]:
+        """Return the least and the most that `bits` may be, given what `fit_counts` takes."""
+        table, codewords = self.fit_counts(counts, gaps)
+        least = 8 * len(pack_code(table)) + codewords
+        # Whoever gets a group holds less than a piece more than any other. So no substream is
+        # longer than the average by more than a group and a piece, and it ends in the next piece.
+        uneven = self.shape.substreams * (GROUP * MAX_CODE_LENGTH + 2 * self.shape.step_bits)
+        padding = (GROUP - 1) * MAX_CODE_LENGTH + 31
+        return least, least + uneven + padding
 
 
 def fill_group(sequence: NDArray[np.uint8], table: PrefixTable) -> NDArray[np.uint8]:
@@ -213,9 +241,9 @@ def split_runs(symbols: NDArray[np.integer], table: PrefixTable) -> NDArray[np.u
 
 @compiled
 def count_gaps(symbols: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Return how many gaps of each length there are: zeros before a symbol that isn't, or the end.
+    """Return how many gaps of each length there are, empty ones too.
 
-    A gap may be empty.
+    A gap is the zeros before a symbol that isn't one, or before the end.
     """
     longest = gap = 0
     for symbol in symbols:

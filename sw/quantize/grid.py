@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..compiled import compiled
 
 
-__all__ = ["FloatArray", "Grid", "Symbols", "quantise", "zigzag"]
+__all__ = ["ONE", "FloatArray", "Grid", "Symbols", "quantise", "zigzag"]
 
 
 FloatArray = NDArray[np.float32] | NDArray[np.float64]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sw.codecs import HuffmanCodec, decode
-from sw.codecs.huffman import code_lengths
+from sw.codecs.huffman import code_lengths, count_gaps
 from sw.format.sections import FormatError, pack_code
 from sw.format.tables import GROUP, MAX_CODE_LENGTH, AutomatonShape, PrefixTable
 
@@ -72,6 +72,15 @@ def test_round_trip_of_anything(data, shape):
     codec = HuffmanCodec(shape)
     table = codec.fit([symbols])
     assert np.array_equal(decode(codec.encode(symbols, table), table, len(symbols)), symbols)
+
+
+@given(data=st.data(), shape=st.sampled_from(SHAPES))
+def test_bits_are_within_their_limits(data, shape):
+    symbols = np.array(data.draw(st.lists(st.integers(0, shape.symbols - 1) | st.just(0),
+                                          min_size=1, max_size=200)), int)
+    codec = HuffmanCodec(shape)
+    least, most = codec.limits(np.bincount(symbols), count_gaps(symbols))
+    assert least <= codec.bits([symbols]) <= most < least + 1000
 
 
 @given(coded=st.binary(max_size=60).map(lambda data: data[:len(data) & ~3]),

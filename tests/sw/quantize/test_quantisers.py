@@ -8,7 +8,7 @@ from sw.format.tables import AutomatonShape
 from sw.network import Activation
 from sw.quantize import (CodebookQuantiser, StepQuantiser, UniformQuantiser, correct_biases,
                          quantise)
-from sw.quantize.step import levels
+from sw.quantize.step import levels, populate
 from sw.zoo import load_data, load_network
 
 
@@ -77,6 +77,21 @@ def test_codebooks_are_shared_when_they_are_scarce(layers):
 def test_step_keeps_to_its_rate(layers, bits):
     grids = StepQuantiser(SHAPE).fit(layers, None, bits)
     assert bits - 0.03 < rate(layers, grids) <= bits
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_rate_is_known_without_symbols(layers, alike):
+    importance = [np.random.default_rng(1).uniform(0.5, 1, (1,) * 4 if alike else layer.shape)
+                  for layer in layers]
+    quantiser = StepQuantiser(SHAPE)
+    populations = populate(layers, importance)
+    for step in (0.3, 0.05, 0.01):
+        grids = quantiser.settle(populations, step)
+        symbols = quantise(layers, grids, importance)
+        for population, grid, chosen in zip(populations, grids, symbols, strict=True):
+            assert np.array_equal(population.zeros(grid), chosen == 0)
+        least, most = quantiser.limits(populations, grids)
+        assert least <= HuffmanCodec(SHAPE).bits(symbols) <= most
 
 
 def test_step_needs_fewer_bits_than_a_codebook_of_the_same_error(layers):
