@@ -1,6 +1,7 @@
 """Weight sharing: the weights of a layer, or of the network, share a few values."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import ckwrap
 import numpy as np
@@ -10,6 +11,10 @@ from .grid import FloatArray, Grid
 
 
 __all__ = ["CodebookQuantiser"]
+
+
+#: Values that are clustered; with more, which takes many seconds, centroids don't get better.
+BINS = 1 << 16
 
 
 class CodebookQuantiser:
@@ -59,12 +64,35 @@ def cluster(values: FloatArray, counts: NDArray[np.float64],
             count: int) -> tuple[tuple[int, ...], NDArray[np.float64]]:
     """Return up to ``count`` centroids as int8, the commonest first, and their scale.
 
-    Exact one-dimensional k-means (Wang and Song 2011) of the distinct values.
+    Exact one-dimensional k-means (Wang and Song 2011) of the distinct values, or, where there are
+    more than ``BINS``, of the means of as many equal intervals.
     """
-    distinct, inverse = np.unique(values.astype(np.float64), return_inverse=True)
-    weight = np.bincount(inverse, counts)
-    found = ckwrap.ckmeans(distinct, min(count, len(distinct)), weights=weight)
-    common = np.argsort(-np.bincount(found.labels[inverse], minlength=found.k), kind="stable")
+    means, weights, numbers = histogram(values.astype(np.float64), counts)
+    found = ckwrap.ckmeans(means, min(count, len(means)), weights=weights)
+    common = np.argsort(-np.bincount(found.labels, numbers, minlength=found.k), kind="stable")
     scale = float(np.abs(found.centers).max()) / 127 or 1.0
     centroids = np.rint(found.centers[common] / scale).astype(int)
     return tuple(dict.fromkeys(centroids.tolist())), np.array([scale])
+
+
+def histogram(values: NDArray[np.float64], counts: NDArray[np.float64]
+              ) -> tuple[NDArray[np.float64], NDArray[Any], NDArray[Any]]:
+    """Return distinct values, or means of neighbours, in order.
+
+    Returns
+    -------
+    means, counts : array of float64
+        Values, and what they count together.
+    numbers : array of int64
+        How many there are of each.
+    """
+    distinct = np.unique(values)
+    if len(distinct) <= BINS:
+        places = np.searchsorted(distinct, values)
+        return distinct, np.bincount(places, counts), np.bincount(places)
+    low, high = distinct[0], distinct[-1]
+    bins = np.minimum((values - low) * (BINS / (high - low)), BINS - 1).astype(np.int64)
+    weights = np.bincount(bins, counts)
+    used = weights > 0
+    sums = np.bincount(bins, counts * values)
+    return sums[used] / weights[used], weights[used], np.bincount(bins)[used]

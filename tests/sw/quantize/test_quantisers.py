@@ -58,6 +58,16 @@ def test_codebook_is_exact_where_values_are_few():
     assert np.abs(layer - grid.restore(grid.quantise(layer))).max() < grid.scale[0] / 2
 
 
+def test_codebook_of_many_weights_is_that_of_all_values(monkeypatch):
+    layer = np.random.default_rng(0).laplace(0, 0.1, (64, 3, 3, 128))
+    importance = [np.random.default_rng(1).uniform(0, 1, layer.shape)]
+    binned, = CodebookQuantiser(1).fit([layer], importance, 4)
+    monkeypatch.setattr("sw.quantize.codebook.BINS", layer.size)
+    exact, = CodebookQuantiser(1).fit([layer], importance, 4)
+    assert binned.centroids == exact.centroids
+    assert binned.scale == pytest.approx(exact.scale, rel=1e-4)
+
+
 def test_codebook_beats_uniform(layers):
     assert error(layers, CodebookQuantiser(4).fit(layers, None, 4)) < error(
         layers, UniformQuantiser().fit(layers, None, 4))
