@@ -11,7 +11,7 @@ ifneq ($(HEADRACE_DATA),)
 export HEADRACE_DATA
 endif
 
-.PHONY: build demo test test-torch test-slow test-all clean
+.PHONY: build demo test test-torch test-slow test-all browser clean
 
 build: $(VENV)/ready-sim
 	$(BIN)/python -m hw.build --board ulx3s
@@ -19,7 +19,7 @@ build: $(VENV)/ready-sim
 demo: $(VENV)/ready-sim
 	@$(BIN)/python -m sim.demo
 
-test: $(VENV)/ready-dev
+test: $(VENV)/ready-dev browser
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: $(VENV)/ready-dev
@@ -41,6 +41,13 @@ $(VENV)/ready-sim: pyproject.toml constraints/pip.txt | $(VENV)/created
 $(VENV)/ready-dev: pyproject.toml constraints/pip.txt | $(VENV)/created
 	$(PIP) --editable ".[sim,dev]"
 	@touch $@ $(VENV)/ready-sim
+
+# A test looks at the page of sw.profile in Debian's browser.
+browser:
+	@command -v chromium >/dev/null || \
+	    { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+	      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } >/dev/null 2>&1 || \
+	    echo "chromium is missing, tests/sw/test_page.py will fail: apt install chromium" >&2
 
 $(VENV)/created:
 	@command -v g++ >/dev/null || { echo "g++ is missing: apt install g++" >&2; exit 1; }
