@@ -203,9 +203,9 @@ class CodecRate:
     Parameters
     ----------
     bits_per_weight : float or None
-        Coded data and tables, one table for all layers. None if the codec can't carry them.
+        Coded data and tables, fitted to all layers together. None if the codec can't carry them.
     own_tables : float or None
-        The same with a table for each layer.
+        The same, fitted to each layer by itself.
     refused : str or None
         Why it can't carry them.
     """

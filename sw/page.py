@@ -130,16 +130,21 @@ def codec_plot(profile: Profile) -> Figure:
     if profile.codebook is not None:
         name = f"{profile.codebook.centroids} centroids, {profile.codebook.sqnr_db:.1f} dB"
         groups.append((name, profile.codebook.codecs, profile.codebook.entropy))
-    data = []
+    data: list[Figure] = []
     for number, (name, rates, entropy) in enumerate(groups):
         figures = [rate.bits_per_weight for rate in rates] + [entropy]
         data.append({
-            "type": "bar", "name": name, "x": [*(rate.codec for rate in rates), "entropy"],
-            "y": [figure or 0 for figure in figures],
-            "text": ["can't" if figure is None else f"{figure:.2f}" for figure in figures],
+            "type": "bar", "orientation": "h", "name": name,
+            "y": [*(rate.codec for rate in rates), "entropy"],
+            "x": [figure or 0 for figure in figures],
+            "text": ["can't carry them" if figure is None else f"{figure:.2f}"
+                     for figure in figures],
             "hovertext": [rate.refused or "" for rate in rates] + [""],
             "textposition": "outside", "cliponaxis": False, "marker": {"color": f"--c{number}"}})
-    return {"data": data, "layout": {"xaxis": {"type": "category"}}, "y": "bits per weight"}
+    greatest = max(figure for trace in data for figure in trace["x"])
+    return {"data": data, "x": "bits per weight",
+            "layout": {"xaxis": {"range": [0, 1.1 * greatest]},
+                       "yaxis": {"type": "category", "autorange": "reversed", "showgrid": False}}}
 
 
 def entropy_plot(profile: Profile) -> Figure:
@@ -168,7 +173,7 @@ def layer_axis(layers: Sequence[LayerProfile]) -> Figure:
     shown = range(0, len(layers), stride)
     return {"tickvals": list(shown), "ticktext": [shorten(layers[number].name) for number in shown],
             "tickangle": -40, "ticklabeloverflow": "allow", "range": [-0.6, len(layers) - 0.4],
-            "showgrid": False}
+            "showgrid": False, "zeroline": False}
 
 
 def shorten(name: str) -> str:

@@ -168,7 +168,7 @@ def codec_table(profile: Profile) -> Table:
     if profile.codebook is not None:
         name = f"{profile.codebook.centroids} centroids, {profile.codebook.sqnr_db:.1f} dB"
         columns.append((name, profile.codebook.codecs))
-    table = table_of("Codecs in b/w, tables counted: one for all layers (one a layer)", "codec",
+    table = table_of("Codecs in b/w, tables counted: fitted to all layers (to each layer)", "codec",
                      (heading for heading, _ in columns))
     for row in zip(*(codecs for _, codecs in columns), strict=True):
         table.add_row(row[0].codec, *(rate_text(rate.bits_per_weight, rate.own_tables)

@@ -120,8 +120,8 @@ def coding_advice(coding: Coding, codec: CodecRate) -> Iterator[Advice]:
             and codec.bits_per_weight is not None):
         gain = codec.bits_per_weight - codec.own_tables
         yield Advice("table a layer", gain > WORTH,
-                     f"{codec.codec} with one table a layer takes {codec.own_tables:.2f} b/w, with "
-                     f"one for all {codec.bits_per_weight:.2f}, tables counted")
+                     f"{codec.codec} takes {codec.own_tables:.2f} b/w fitted to each layer, "
+                     f"{codec.bits_per_weight:.2f} fitted to all together, tables counted")
     gain = coding.layer_entropy - coding.classes
     yield Advice("channel classes", gain > WORTH,
                  f"{CLASSES} tables a layer for filters sorted by size {change(gain)}, tables and "
