@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import golden
-from .codecs import codeword_bits
+from .codecs import CODECS, codec_name, layer_bits
 from .format.sections import FormatError
 from .format.target import PRESETS, Target
-from .format.tables import AutomatonShape, PrefixTable, RawShape
+from .format.tables import AutomatonShape, PrefixTable, RawShape, TansShape
 from .image import Image, build_image, load_image, read_image
 from .metrics import Distortion, Size, distortion, entropy
 from .network import (FloatNetwork, Layer, Network, Quantisation, calibrate, calibrate_input,
@@ -33,7 +33,6 @@ __all__ = ["CODECS", "DEFAULT_BITS", "DEFAULT_CODEC", "DEFAULT_TARGET", "QUANTIS
 #: What ``bits`` is by default. For digits, accuracy stays within a point even at 1.8 bits.
 DEFAULT_BITS = {"step": 2.25, "uniform": 8, "codebook": 4}
 QUANTISERS = tuple(DEFAULT_BITS)
-CODECS = ("huffman", "raw")
 #: An automaton's alphabet is too small for 8 bits.
 DEFAULT_CODEC = {"step": "huffman", "uniform": "raw", "codebook": "huffman"}
 DEFAULT_TARGET = PRESETS["ulx3s", "85F"]
@@ -127,7 +126,7 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
         Name of a network that ships, or a model file: npz, tflite, onnx or pt2.
     quantiser : {"step", "uniform", "codebook"}
         How weights become symbols. ``"uniform"`` with 8 bits keeps an int8 model as it is.
-    codec : {"huffman", "raw"}, optional
+    codec : {"huffman", "raw", "tans"}, optional
         How symbols are coded. The target's decoder is made to match. By default ``DEFAULT_CODEC``.
     bits : float, optional
         Rate of the step quantiser, in bits per weight with the code table; bits of a symbol for the
@@ -153,7 +152,7 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
     """
     check_choice("Quantiser", quantiser, QUANTISERS)
     codec = DEFAULT_CODEC[quantiser] if codec is None else codec
-    check_choice("Codec", codec, CODECS)
+    check_choice("Codec", codec, tuple(CODECS))
     if error is not None and quantiser != "step":
         raise ValueError(f"Only the step quantiser keeps to an error, not {quantiser}")
     source = load_source(model)
@@ -166,8 +165,12 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
         source = trained = calibrate_input(trained, samples.calibration)
     automaton = target.decoder if target else AutomatonShape()
     shape = automaton if isinstance(automaton, AutomatonShape) else AutomatonShape()
-    decoder = shape if codec == "huffman" else RawShape()
-    target = target.with_decoder(decoder) if target else None
+    if target and codec == "tans":
+        raise ValueError("Codec must be huffman or raw for a target, since none decodes tans yet: "
+                         "compress with --target none")
+    coded_for: RawShape | AutomatonShape = shape if codec == "huffman" else RawShape()
+    target = target.with_decoder(coded_for) if target else None
+    decoder = TansShape() if codec == "tans" else coded_for
     bits = DEFAULT_BITS[quantiser] if bits is None else bits
 
     weights: list[FloatArray] = [layer.weights for layer in trained.weighted
@@ -284,9 +287,8 @@ def measure_image(path: Path, model: str | Path, *, target: Target = DEFAULT_TAR
         for stored, layer in zip(image.network.layers, trained.layers, strict=True)))
     restored = [layer.weights * layer.weight_scale[:, None, None, None]
                 for layer in network.weighted if layer.weights is not None]
-    codec = "huffman" if isinstance(table, PrefixTable) else "raw"
-    return measure("given", codec, None, None, target, path.read_bytes(), image, network, restored,
-                   trained, data)
+    return measure("given", codec_name(table), None, None, target, path.read_bytes(), image,
+                   network, restored, trained, data)
 
 
 def check_network(network: Network, trained: FloatNetwork) -> None:
@@ -313,11 +315,11 @@ def measure(quantiser: str, codec: str, bits: float | None, error: float | None,
     trained = float_network(source) if isinstance(source, Network) else source
     weights = [layer.weights for layer in trained.weighted if layer.weights is not None]
     layers = tuple(
-        LayerFigures(layer.name, original.size,
-                     codeword_bits(chosen.ravel(), image.table) / original.size, entropy([chosen]),
+        LayerFigures(layer.name, original.size, bits_taken / original.size, entropy([chosen]),
                      distortion([original], [values]))
-        for layer, original, chosen, values in zip(network.weighted, weights, image.symbols,
-                                                   restored, strict=True))
+        for layer, original, chosen, bits_taken, values in zip(
+            network.weighted, weights, image.symbols, layer_bits(image.symbols, image.table),
+            restored, strict=True))
     return Compression(
         quantiser, codec, bits, error, target, contents, image, network, layers,
         Size(network.weights, sum(len(layer.bias) for layer in network.weighted),

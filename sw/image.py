@@ -3,22 +3,25 @@
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .codecs import HuffmanCodec, RawCodec, decode
+from .codecs import HuffmanCodec, RawCodec, TansCodec, decode
 from .format.layers import LayerDescriptor
 from .format.schedule import RECORD_WORDS, ScheduleRecord
 from .format.sections import (HEADER_WORDS, MAX_WORDS, FormatError, Section, crc32, pack_code,
                               pack_header, pack_network, unpack_code, unpack_header,
                               unpack_network)
-from .format.tables import RAW_ENTRIES, AutomatonShape, CodeTable, RawShape, RawTable
+from .format.tables import (RAW_ENTRIES, AutomatonShape, CodeTable, RawShape, RawTable, TansCode,
+                            TansShape)
 from .format.target import Target
 from .network import Layer, Network
 from .quantize import Grid, Symbols
+from .quantize.grid import zigzag
 from .schedule import ScheduleError, pooling_channel, schedule
 
 
@@ -26,7 +29,7 @@ __all__ = ["NO_TARGET", "WEIGHT_SECTIONS", "Image", "build_image", "load_image",
            "retarget", "write_image"]
 
 
-Decoder = RawShape | AutomatonShape
+Decoder = RawShape | AutomatonShape | TansShape
 
 #: Sections that exist because of the weights.
 WEIGHT_SECTIONS = (Section.CODE, Section.CODEBOOK, Section.CODED_DATA)
@@ -35,7 +38,7 @@ WEIGHT_SECTIONS = (Section.CODE, Section.CODEBOOK, Section.CODED_DATA)
 MAX_BYTES = 4 * MAX_WORDS
 
 #: The most bytes of an image without a schedule.
-MAX_UNSCHEDULED_BYTES = 4 << 20
+MAX_UNSCHEDULED_BYTES = 64 << 20
 
 #: Target hash of an image without a schedule.
 NO_TARGET = 0
@@ -103,7 +106,7 @@ def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbo
         Of each layer with weights, in order: what its symbols stand for, and they themselves.
     target : Target, optional
         Without one, the image has no schedule, and all its grids must share a codebook.
-    decoder : RawShape or AutomatonShape, optional
+    decoder : RawShape, AutomatonShape or TansShape, optional
         What the coded data are for where there is no target; by default, an automaton.
 
     Raises
@@ -154,14 +157,27 @@ def pack_sections(sections: dict[Section, bytes], target: Target | None) -> byte
 
 def code(grids: Sequence[Grid], symbols: Sequence[Symbols], decoder: Decoder
          ) -> tuple[CodeTable, bytes, list[tuple[int, ...]]]:
-    if isinstance(decoder, RawShape):
+    books = shared_codebooks(grids)
+    if isinstance(decoder, TansShape):
+        # Integers without a gap need no codebook.
+        plain_values = all(book == zigzag(len(book)) for book in books.values())
+        values = [grid.integers(chosen) if plain_values else chosen
+                  for grid, chosen in zip(grids, symbols, strict=True)]
+        longest = max(map(len, books.values()))
+        entries = 0 if plain_values else longest + -longest % 4
+        tans = TansCodec(decoder, deltas=plain_values)
+        table: CodeTable = (fitted := replace(tans.fit(values), entries=entries))
+        coded = tans.encode(np.concatenate([value.ravel() for value in values]), fitted)
+        if plain_values:
+            return table, coded, []
+    elif isinstance(decoder, RawShape):
         raw = RawCodec()
         plain = raw.fit(symbols)
         if plain.symbol_bits == 8:
             weights = [grid.integers(chosen).ravel()
                        for grid, chosen in zip(grids, symbols, strict=True)]
             return plain, raw.encode(np.concatenate(weights).view(np.uint8), plain), []
-        table: CodeTable = plain
+        table = plain
         coded = raw.encode(flatten(symbols), plain)
         entries = RAW_ENTRIES
     else:
@@ -169,7 +185,6 @@ def code(grids: Sequence[Grid], symbols: Sequence[Symbols], decoder: Decoder
         table = prefix = huffman.fit(symbols)
         coded = huffman.encode(flatten(symbols), prefix)
         entries = decoder.symbols
-    books = shared_codebooks(grids)
     # Symbols without a meaning stand for 0; only damaged data hold them.
     return table, coded, [(*books[number][:entries], *(0,) * (entries - len(books[number])))
                           for number in range(len(books))]
@@ -273,7 +288,7 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
     sections = unpack_sections(image, words)
     source, descriptors = unpack_network(sections[Section.NETWORK])
     records = unpack_schedule(sections[Section.SCHEDULE], len(descriptors), target_hash)
-    table = unpack_code(sections[Section.CODE])
+    table = unpack_code(sections[Section.CODE], filters_of(descriptors))
     if sections[Section.CODE] != pack_code(table):
         raise FormatError("code: what isn't used must be zero, and nothing may follow")
     codebooks = unpack_codebooks(sections[Section.CODEBOOK], table)
@@ -290,6 +305,9 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
             continue
         chosen, flat = flat[:layer.weights].reshape(layer.weight_shape), flat[layer.weights:]
         symbols.append(chosen)
+        if codebooks and int(chosen.max(initial=0)) >= len(codebooks[number]):
+            raise FormatError(f"coded data: index {chosen.max()} must be one of "
+                              f"{len(codebooks[number])}")
         weights.append(np.array(codebooks[number], np.int8)[chosen] if codebooks
                        else chosen.astype(np.uint8).view(np.int8))
 
@@ -319,7 +337,9 @@ def retarget(image: bytes, target: Target) -> bytes:
     sections = unpack_sections(image, words)
     _, descriptors = unpack_network(sections[Section.NETWORK])
     records = unpack_schedule(sections[Section.SCHEDULE], len(descriptors), target_hash)
-    table = unpack_code(sections[Section.CODE])
+    table = unpack_code(sections[Section.CODE], filters_of(descriptors))
+    if isinstance(table, TansCode):
+        raise ScheduleError("image is coded with tANS, which no target decodes")
     if (RawShape() if isinstance(table, RawTable) else table.shape) != target.decoder:
         raise ScheduleError(f"image must be coded for {target.decoder}, the target's decoder")
     codebooks = layer_codebooks(records, len(descriptors))
@@ -369,12 +389,25 @@ def unpack_schedule(data: bytes, layers: int, target_hash: int) -> tuple[Schedul
     return records
 
 
+def filters_of(descriptors: Sequence[LayerDescriptor]) -> list[tuple[int, int]]:
+    """Return filters, and weights of each, of the layers that have any."""
+    return [(shape[0], prod(shape[1:])) for layer in descriptors
+            if (shape := layer.weight_shape) is not None]
+
+
+def codebook_entries(table: CodeTable) -> int:
+    """Return how many entries the codebooks of a code have; 0 if there are none."""
+    if isinstance(table, RawTable):
+        return 0 if table.symbol_bits == 8 else RAW_ENTRIES
+    return table.entries if isinstance(table, TansCode) else table.shape.symbols
+
+
 def unpack_codebooks(data: bytes, table: CodeTable) -> tuple[tuple[int, ...], ...]:
-    if isinstance(table, RawTable) and table.symbol_bits == 8:
+    entries = codebook_entries(table)
+    if not entries:
         if data:
-            raise FormatError("codebook: symbols of 8 bits have none")
+            raise FormatError("codebook: where symbols are weights there is none")
         return ()
-    entries = RAW_ENTRIES if isinstance(table, RawTable) else table.shape.symbols
     if not data or len(data) % entries:
         raise FormatError(f"codebook: it must have a multiple of {entries} bytes, not {len(data)}")
     return tuple(map(tuple, np.frombuffer(data, np.int8).reshape(-1, entries).tolist()))

@@ -11,8 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from .codecs import codeword_bits
-from .format.tables import RawTable
+from .codecs import codec_name, layer_bits
 from .format.target import Target, find_targets
 from .image import NO_TARGET, Image, load_image
 from .metrics import entropy
@@ -35,9 +34,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         image = load_image(arguments.file)
         name, target = find_target(image.target_hash)
         if arguments.verify:
-            if target is None:
+            if target is not None:
+                load_image(arguments.file, target=target)
+            elif image.target_hash != NO_TARGET:
                 raise ValueError(f"its target {image.target_hash:08x} isn't known")
-            load_image(arguments.file, target=target)
     except OSError as error:
         sys.exit(f"error: {arguments.file}: {error.strerror}")
     except ValueError as error:
@@ -50,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print()
         return
     show(found)
-    verified = ", schedule as its target needs it" if arguments.verify else ""
+    scheduled = image.target_hash != NO_TARGET
+    verified = ", schedule as its target needs it" if arguments.verify and scheduled else ""
     print(f"{arguments.file}: {image.bytes_image} bytes, {image.network.weights} weights decoded, "
           f"every CRC right{verified}")
 
@@ -67,20 +68,19 @@ def find_target(target_hash: int) -> tuple[str, Target | None]:
 
 def describe(image: Image, target: str) -> dict[str, Any]:
     weights = image.network.weights
-    symbols = iter(image.symbols)
+    symbols = iter(zip(image.symbols, layer_bits(image.symbols, image.table), strict=True))
     layers = []
     for layer, codebook in zip(image.network.layers, image.layer_codebooks, strict=True):
         entry: dict[str, Any] = {"name": layer.name, "weights": layer.descriptor.weights}
         entry["input_shape"] = layer.descriptor.input_shape
         entry["output_shape"] = layer.descriptor.output_shape
         if layer.weights is not None:
-            chosen = next(symbols)
+            chosen, bits = next(symbols)
             entry |= {
-                "bits_per_weight": codeword_bits(chosen.ravel(), image.table) / chosen.size,
+                "bits_per_weight": bits / chosen.size,
                 "layer_entropy": entropy([chosen]), "zeros": float((layer.weights == 0).mean()),
                 "codebook": codebook}
         layers.append(entry)
-    raw = isinstance(image.table, RawTable)
     return {
         "target_hash": f"{image.target_hash:08x}", "target": target,
         "sections": {section.name.lower(): 4 * words for section, words in image.words.items()},
@@ -88,7 +88,7 @@ def describe(image: Image, target: str) -> dict[str, Any]:
         "bytes_network": image.bytes_network,
         "bits_per_weight": 8 * image.bytes_weights / weights,
         "entropy_bits_per_weight": entropy(image.symbols),
-        "codec": "raw" if raw else "huffman", "table": asdict(image.table),
+        "codec": codec_name(image.table), "table": asdict(image.table),
         "codebooks": image.codebooks, "input": asdict(image.network.input), "layers": layers,
         "schedule": [asdict(record) for record in image.schedule],
     }
@@ -113,18 +113,43 @@ def show(found: dict[str, Any]) -> None:
         layers.add_row(layer["name"], *shapes, str(layer["weights"]), *figures)
     console.print(layers)
 
-    table = found["table"]
-    if found["codec"] == "raw":
-        console.print(f"raw symbols of {table['symbol_bits']} bits")
-    else:
-        console.print(f"Huffman code lengths {' '.join(map(str, table['lengths']))}; zero runs of "
-                      f"{' '.join(map(str, table['runs'])) or 'no length'} from symbol "
-                      f"{table['first_run']}")
+    {"raw": show_raw, "huffman": show_prefix, "tans": show_tans}[found["codec"]](
+        console, found["table"], [layer["name"] for layer in found["layers"] if layer["weights"]])
     for number, centroids in enumerate(found["codebooks"]):
         console.print(f"codebook {number}: {' '.join(map(str, centroids))}")
     console.print(f"{found['bits_per_weight']:.3f} b/w, entropy "
                   f"{found['entropy_bits_per_weight']:.3f}; weights {found['bytes_weights']} "
                   f"bytes, network {found['bytes_network']}")
+
+
+def show_raw(console: Console, table: dict[str, Any], layers: Sequence[str]) -> None:
+    console.print(f"raw symbols of {table['symbol_bits']} bits")
+
+
+def show_prefix(console: Console, table: dict[str, Any], layers: Sequence[str]) -> None:
+    console.print(f"Huffman code lengths {' '.join(map(str, table['lengths']))}; zero runs of "
+                  f"{' '.join(map(str, table['runs'])) or 'no length'} from symbol "
+                  f"{table['first_run']}")
+
+
+def show_tans(console: Console, code: dict[str, Any], layers: Sequence[str]) -> None:
+    console.print(f"tANS, {1 << code['shape']['table_bits']} states in a table, "
+                  f"{code['shape']['states']} in turn")
+    tables = Table("table")
+    for heading in ("least value", "buckets", "raw bits", "tail bits", "values a symbol", "exact",
+                    "filters"):
+        tables.add_column(heading, justify="right")
+    for number, table in enumerate(code["tables"]):
+        filters = sum(layer["filters"] * layer["tables"].count(number) // len(layer["tables"])
+                      for layer in code["layers"])
+        tables.add_row(*map(str, (
+            number, table["first"], table["buckets"], table["raw_bits"], table["tail_bits"],
+            table["tuple_size"], " ".join(map(str, table["exact"])), filters)))
+    console.print(tables)
+    deltas = [f"{name} {layer['delta']}" for name, layer in zip(layers, code["layers"], strict=True)
+              if layer["delta"]]
+    if deltas:
+        console.print(f"differences over {', '.join(deltas)} weights")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 
-from .compression import CODECS, QUANTISERS
+from .codecs import CODECS
+from .compression import QUANTISERS
 from .format.target import Target
 
 
@@ -14,7 +15,7 @@ def add_compression_options(parser: ArgumentParser) -> None:
     """Add what says how a network is compressed: ``quantiser`` and ``codec``."""
     parser.add_argument("--quantiser", choices=QUANTISERS, default="step",
                         help="how weights become symbols (default: %(default)s)")
-    parser.add_argument("--codec", choices=CODECS,
+    parser.add_argument("--codec", choices=tuple(CODECS),
                         help="how symbols are coded (default: raw for uniform, else huffman)")
 
 

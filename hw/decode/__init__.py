@@ -1,13 +1,16 @@
 """Decoders: from coded data to weights."""
 
-from sw.format.tables import AutomatonShape, PrefixTable, RawShape, RawTable
+from sw.format.tables import AutomatonShape, PrefixTable, RawShape, RawTable, TansCode
 
 from .prefix import PrefixDecoder
 from .raw import RawDecoder
 
 
-__all__ = ["DECODERS"]
+__all__ = ["DECODERS", "SOFTWARE_ONLY"]
 
+
+#: What stands for a decoder where there is none in gateware.
+SOFTWARE_ONLY = "software only"
 
 #: What decodes data of each code table, or is built for each decoder shape.
 DECODERS = {
@@ -15,4 +18,5 @@ DECODERS = {
     PrefixTable: PrefixDecoder,
     RawShape: RawDecoder,
     RawTable: RawDecoder,
+    TansCode: SOFTWARE_ONLY,
 }

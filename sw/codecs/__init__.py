@@ -7,12 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..format.sections import FormatError
-from ..format.tables import AutomatonShape, CodeTable, RawTable
+from ..format.tables import AutomatonShape, CodeTable, PrefixTable, RawTable, TansCode
 from .huffman import HuffmanCodec
 from .raw import RawCodec
+from .tans import TansCodec
 
 
-__all__ = ["CODECS", "Codec", "HuffmanCodec", "RawCodec", "codeword_bits", "decode"]
+__all__ = ["CODECS", "Codec", "HuffmanCodec", "RawCodec", "TansCodec", "codec_name", "decode",
+           "layer_bits"]
 
 
 Table = TypeVar("Table", bound=CodeTable)
@@ -42,15 +44,30 @@ class Codec(Protocol[Table]):
             If it doesn't hold exactly as many, or padding isn't zero.
         """
 
-    def codeword_bits(self, symbols: NDArray[np.integer], table: Table) -> int:
-        """Return the bits of the codewords of ``symbols``, without padding."""
+    def layer_bits(self, layers: Sequence[NDArray[np.integer]], table: Table) -> Sequence[float]:
+        """Return the bits of each layer's symbols, without tables and padding."""
 
     def bits(self, layers: Sequence[NDArray[np.integer]]) -> int:
         """Return the bits that table and coded data take."""
 
 
 #: Every codec by its name, with the parameters of the targets that ship.
-CODECS: dict[str, Codec[Any]] = {"raw": RawCodec(), "huffman": HuffmanCodec(AutomatonShape())}
+CODECS: dict[str, Codec[Any]] = {
+    "raw": RawCodec(), "huffman": HuffmanCodec(AutomatonShape()), "tans": TansCodec()}
+
+
+def codec_name(table: CodeTable) -> str:
+    """Return which codec ``table`` belongs to."""
+    return {RawTable: "raw", PrefixTable: "huffman", TansCode: "tans"}[type(table)]
+
+
+def codec_of(table: CodeTable) -> Codec[Any]:
+    """Return the codec of ``table``."""
+    if isinstance(table, RawTable):
+        return RawCodec()
+    if isinstance(table, TansCode):
+        return TansCodec(table.shape)
+    return HuffmanCodec(table.shape)
 
 
 def decode(coded: bytes, table: CodeTable, count: int) -> NDArray[np.int64]:
@@ -63,13 +80,9 @@ def decode(coded: bytes, table: CodeTable, count: int) -> NDArray[np.int64]:
     """
     if len(coded) % 4:
         raise FormatError(f"coded data must be whole words of 4 bytes, not {len(coded)} bytes")
-    if isinstance(table, RawTable):
-        return RawCodec().decode(coded, table, count)
-    return HuffmanCodec(table.shape).decode(coded, table, count)
+    return codec_of(table).decode(coded, table, count)
 
 
-def codeword_bits(symbols: NDArray[np.integer], table: CodeTable) -> int:
-    """Return the bits of the codewords of ``symbols`` in ``table``, without padding."""
-    if isinstance(table, RawTable):
-        return RawCodec().codeword_bits(symbols, table)
-    return HuffmanCodec(table.shape).codeword_bits(symbols, table)
+def layer_bits(layers: Sequence[NDArray[np.integer]], table: CodeTable) -> Sequence[float]:
+    """Return the bits of each layer's symbols in ``table``, without tables and padding."""
+    return codec_of(table).layer_bits(layers, table)

@@ -126,6 +126,10 @@ class HuffmanCodec:
         counts = np.bincount(split_runs(symbols, table), minlength=table.shape.symbols)
         return int(counts @ table.lengths)
 
+    def layer_bits(self, layers: Sequence[NDArray[np.integer]], table: PrefixTable) -> list[int]:
+        """Return the bits of each layer's codewords, without padding."""
+        return [self.codeword_bits(layer.ravel(), table) for layer in layers]
+
     def trace(self, symbols: NDArray[np.integer], table: PrefixTable) -> Trace:
         """Return when the automaton finishes each group of ``symbols``."""
         sequence = fill_group(split_runs(symbols, table), table)

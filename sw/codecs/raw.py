@@ -58,9 +58,9 @@ class RawCodec:
             raise FormatError("coded data: padding must be zero")
         return symbols[:count]
 
-    def codeword_bits(self, symbols: NDArray[np.integer], table: RawTable) -> int:
-        """Return the bits of ``symbols``, without padding."""
-        return symbols.size * table.symbol_bits
+    def layer_bits(self, layers: Sequence[NDArray[np.integer]], table: RawTable) -> list[int]:
+        """Return the bits of each layer's symbols, without padding."""
+        return [layer.size * table.symbol_bits for layer in layers]
 
     def bits(self, layers: Sequence[NDArray[np.integer]]) -> int:
         """Return the bits that table and coded data take."""

@@ -3,13 +3,15 @@
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import IntEnum
 from itertools import pairwise
 from math import isfinite, prod
 from typing import Any
 
 from .layers import InputDescription, LayerDescriptor, Operation, Rounding
-from .tables import AutomatonShape, CodeTable, PrefixTable, RawTable
+from .tables import AutomatonShape, CodeTable, PrefixTable, RawTable, TansCode, TansShape
+from .tans import pack_tans, unpack_tans
 
 
 __all__ = ["HEADER_WORDS", "MAGIC", "MAX_LAYERS", "MAX_WEIGHTS", "MAX_WORDS", "SECTIONS", "VERSION",
@@ -43,6 +45,7 @@ class Codec(IntEnum):
 
     RAW = 0
     PREFIX = 1
+    TANS = 2
 
 
 SECTIONS = len(Section)
@@ -124,6 +127,10 @@ def pack_code(table: CodeTable) -> bytes:
     """Return section CODE: what a table loader expands into a decoder's table."""
     if isinstance(table, RawTable):
         return struct.pack("<BBBB", Codec.RAW, table.symbol_bits, 0, 0)
+    if isinstance(table, TansCode):
+        states = table.shape.states.bit_length() - 1
+        return struct.pack("<BBBB", Codec.TANS, table.shape.table_bits | states << 4,
+                           len(table.tables), table.entries // 4) + pack_tans(table)
     shape = table.shape
     nibbles = [table.lengths[i] | table.lengths[i + 1] << 4 for i in range(0, shape.symbols, 2)]
     runs = (*table.runs, 0, 0, 0)[:3]
@@ -132,8 +139,13 @@ def pack_code(table: CodeTable) -> bytes:
     return data + bytes(-len(data) % 4)
 
 
-def unpack_code(data: bytes) -> CodeTable:
+def unpack_code(data: bytes, layers: Sequence[tuple[int, int]]) -> CodeTable:
     """Return the table that section CODE holds.
+
+    Parameters
+    ----------
+    layers : sequence of (int, int)
+        Filters, and weights of each, of the layers that have any.
 
     Raises
     ------
@@ -144,8 +156,11 @@ def unpack_code(data: bytes) -> CodeTable:
         codec, symbol_bits, step_bits, substreams = struct.unpack("<BBBB", data[:4])
         if codec == Codec.RAW:
             return RawTable(symbol_bits)
+        if codec == Codec.TANS:
+            tans = TansShape(symbol_bits & 15, 1 << (symbol_bits >> 4))
+            return replace(unpack_tans(data[4:], tans, step_bits, layers), entries=substreams * 4)
         if codec != Codec.PREFIX:
-            raise FormatError(f"code: codec must be 0 or 1, not {codec}")
+            raise FormatError(f"code: codec must be 0 to 2, not {codec}")
         shape = AutomatonShape(symbol_bits, step_bits, substreams)
         first_run, *runs = struct.unpack("<BBBB", data[4:8])
         nibbles = data[8:8 + shape.symbols // 2]

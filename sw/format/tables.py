@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 
-__all__ = ["GROUP", "MAX_CODE_LENGTH", "MAX_RUNS", "RAW_ENTRIES", "RAW_WIDTHS", "AutomatonShape",
-           "CodeTable", "PrefixTable", "RawShape", "RawTable"]
+__all__ = ["GROUP", "MAX_CODE_LENGTH", "MAX_EXACT", "MAX_RUNS", "MAX_SYMBOLS", "MAX_TABLES",
+           "RAW_ENTRIES", "RAW_WIDTHS", "AutomatonShape", "CodeTable", "LayerCode", "PrefixTable",
+           "RawShape", "RawTable", "TansCode", "TansShape", "TansTable"]
 
 
 #: Symbols in a group, the unit in which substreams take symbols and decoders deliver them.
@@ -22,6 +23,15 @@ RAW_WIDTHS = (1, 2, 4, 8)
 
 #: Entries of a codebook for raw symbols.
 RAW_ENTRIES = 16
+
+#: Symbols that a tANS table may have: 7 bits of a row.
+MAX_SYMBOLS = 128
+
+#: Values that may have symbols of their own in a tANS table.
+MAX_EXACT = 7
+
+#: Tables of a tANS code.
+MAX_TABLES = 16
 
 #: Bits of a row of the automaton's table: the width of one block RAM port.
 ROW_BITS = 18
@@ -228,4 +238,180 @@ class PrefixTable:
         return tuple(rows)
 
 
-CodeTable = RawTable | PrefixTable
+@dataclass(frozen=True)
+class TansShape:
+    """Shape of a tANS code: how many states its tables have, and how many run in turn.
+
+    Parameters
+    ----------
+    table_bits : int
+        A table has ``2 ** table_bits`` states: 8, for a block RAM of 256 rows, or 10.
+    states : int
+        Symbol t uses state ``t % states``. 1, 2, 4 or 8; as many lanes can decode at once.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+    """
+
+    name = "tans"
+
+    table_bits: int = 10
+    states: int = 8
+
+    def __post_init__(self) -> None:
+        if self.table_bits not in (8, 10):
+            raise ValueError(f"Table must have 8 or 10 bits of state, not {self.table_bits}")
+        if self.states not in (1, 2, 4, 8):
+            raise ValueError(f"States must be 1, 2, 4 or 8, not {self.states}")
+
+
+@dataclass(frozen=True)
+class TansTable:
+    """Table of a tANS code: which values its symbols stand for, and how often each is expected.
+
+    Symbol b below ``buckets`` stands for the values ``first + (b << raw_bits)`` and up, which
+    ``raw_bits`` raw bits tell apart; the symbols behind stand for the values in ``exact``. With
+    ``tail_bits``, two more symbols stand for the ``2 ** tail_bits`` values below the buckets and as
+    many above, modulo 256. With ``tuple_size`` m above 1 a symbol is m values in a row, the first
+    one in its lowest digit to the base ``buckets``.
+
+    Parameters
+    ----------
+    first : int
+        Least value of a bucket, int8.
+    raw_bits : int
+        0 to 4; 0 in tables of tuples.
+    tuple_size : int
+        Values of a symbol, 1 to 4.
+    buckets : int
+        1 or more; at most ``MAX_SYMBOLS`` symbols in all.
+    exact : tuple of int
+        Values with symbols of their own, int8, at most 7; none in tables of tuples.
+    tail_bits : int
+        0 to 7; 0 in tables of tuples.
+    counts : tuple of int
+        States of each symbol, 0 for one that doesn't occur. Their sum is the table's size.
+
+    Raises
+    ------
+    ValueError
+        If anything is out of range.
+    """
+
+    first: int
+    raw_bits: int
+    tuple_size: int
+    buckets: int
+    exact: tuple[int, ...]
+    tail_bits: int
+    counts: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.raw_bits <= 4 and 0 <= self.tail_bits <= 7
+                and 1 <= self.tuple_size <= 4):
+            raise ValueError(f"Table must have 0 to 4 raw bits, 0 to 7 in its tails, and 1 to 4 "
+                             f"values a symbol, not {self.raw_bits}, {self.tail_bits} and "
+                             f"{self.tuple_size}")
+        if self.tuple_size > 1 and (self.raw_bits or self.exact or self.tail_bits):
+            raise ValueError("Tuples must have neither raw bits nor values of their own")
+        if len(self.exact) > MAX_EXACT or len(set(self.exact)) < len(self.exact):
+            raise ValueError(f"Table must have at most {MAX_EXACT} different exact values, "
+                             f"not {self.exact}")
+        symbols = len(self.raw_widths)
+        if self.buckets < 1 or symbols > MAX_SYMBOLS:
+            raise ValueError(f"Table must have 1 to {MAX_SYMBOLS} symbols, not {symbols}")
+        if len(self.counts) != symbols or min(self.counts) < 0:
+            raise ValueError(f"Table must have {symbols} counts, none negative, "
+                             f"not {len(self.counts)}")
+        if any(not -128 <= value <= 127 for value in (self.first, *self.exact)):
+            raise ValueError(f"Values must be -128 to 127, not {self.first} and {self.exact}")
+        if self.buckets << self.raw_bits > 256 + (1 << self.raw_bits):
+            raise ValueError(f"Buckets must cover 256 values, not {self.buckets << self.raw_bits}")
+
+    @property
+    def raw_widths(self) -> tuple[int, ...]:
+        """Raw bits behind each symbol."""
+        buckets = min(int(self.buckets ** self.tuple_size), MAX_SYMBOLS + 1)
+        return ((self.raw_bits,) * buckets + (0,) * len(self.exact)
+                + (self.tail_bits,) * (2 * bool(self.tail_bits)))
+
+    @property
+    def meanings(self) -> tuple[int, ...]:
+        """Value of each symbol, its raw bits being 0; not in tables of tuples."""
+        tails = (self.first - (1 << self.tail_bits), self.first + (self.buckets << self.raw_bits))
+        return (*range(self.first, tails[1], 1 << self.raw_bits), *self.exact,
+                *tails[:2 * bool(self.tail_bits)])
+
+
+@dataclass(frozen=True)
+class LayerCode:
+    """How the weights of a layer are coded.
+
+    Parameters
+    ----------
+    filters, size : int
+        Filters of the layer, and weights of each.
+    delta : int
+        Coded are the differences, modulo 256, to the value so many weights before; 0 for the values
+        themselves.
+    tables : tuple of int
+        Number of the table of all filters, or of each.
+    """
+
+    filters: int
+    size: int
+    delta: int
+    tables: tuple[int, ...]
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the filters lie in the order of their tables."""
+        return list(self.tables) == sorted(self.tables)
+
+
+@dataclass(frozen=True)
+class TansCode:
+    """Tables of a tANS code, and how each layer that has weights uses them.
+
+    Parameters
+    ----------
+    entries : int
+        Entries of each codebook, of which values are indices: a multiple of 4 up to 128. 0 where
+        values are the weights themselves.
+
+    Raises
+    ------
+    ValueError
+        If counts don't fill a table, or a layer asks for a table that isn't there.
+    """
+
+    shape: TansShape
+    tables: tuple[TansTable, ...]
+    layers: tuple[LayerCode, ...]
+    entries: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.tables) <= MAX_TABLES:
+            raise ValueError(f"Code must have 1 to {MAX_TABLES} tables, not {len(self.tables)}")
+        if not 0 <= self.entries <= 128 or self.entries % 4:
+            raise ValueError(f"Codebooks must have a multiple of 4 entries, up to 128, "
+                             f"not {self.entries}")
+        for number, table in enumerate(self.tables):
+            if sum(table.counts) != 1 << self.shape.table_bits:
+                raise ValueError(f"Counts of table {number} must add up to "
+                                 f"{1 << self.shape.table_bits}, not {sum(table.counts)}")
+        for number, layer in enumerate(self.layers):
+            if layer.delta and self.entries:
+                raise ValueError(f"Layer {number} must have no delta, since indices have none")
+            if not 0 <= layer.delta <= 255:
+                raise ValueError(f"Delta of layer {number} must be 0 to 255, not {layer.delta}")
+            if len(layer.tables) not in (1, layer.filters):
+                raise ValueError(f"Layer {number} must have 1 or {layer.filters} tables, "
+                                 f"not {len(layer.tables)}")
+            if not all(0 <= table < len(self.tables) for table in layer.tables):
+                raise ValueError(f"Tables of layer {number} must be 0 to {len(self.tables) - 1}")
+
+
+CodeTable = RawTable | PrefixTable | TansCode

@@ -8,9 +8,10 @@ import pytest
 
 from sw import golden
 from sw.compress import main
-from sw.compression import CODECS, QUANTISERS, compare, compress, measure_image
+from sw.codecs import CODECS
+from sw.compression import DEFAULT_TARGET, QUANTISERS, compare, compress, measure_image
 from sw.format.layers import Operation, Rounding
-from sw.format.tables import AutomatonShape, RawShape
+from sw.format.tables import PrefixTable, RawTable, TansCode
 from sw.format.target import Target
 from sw.importers.npz import save
 from sw.network import Activation
@@ -36,13 +37,14 @@ def small(tmp_path_factory):
     if (quantiser, codec) != ("uniform", "huffman")
 ])
 def test_image_computes_what_was_put_in(small, quantiser, codec):
-    compression = compress(small, quantiser=quantiser, codec=codec)
+    target = None if codec == "tans" else DEFAULT_TARGET
+    compression = compress(small, quantiser=quantiser, codec=codec, target=target)
     x = compression.network.quantise_input(load_data(small).x)
     for read, wanted in zip(golden.run(compression.image.network, x),
                             golden.run(compression.network, x), strict=True):
         assert np.array_equal(read, wanted)
-    decoder = compression.target.decoder
-    assert isinstance(decoder, AutomatonShape if codec == "huffman" else RawShape)
+    tables = {"huffman": PrefixTable, "raw": RawTable, "tans": TansCode}
+    assert isinstance(compression.image.table, tables[codec])
     assert compression.size.bytes_image == len(compression.data)
 
 
@@ -125,7 +127,8 @@ def test_command_prints_json(small, tmp_path, capsys):
     (["digits", "--quantiser", "uniform", "--codec", "huffman"],
      "An automaton of 32 symbols can't decode 255: quantise to fewer bits or use the raw codec"),
     (["digits", "--bits", "0.001"], r"must have 0\.\d+ bits or more for .* not 0\.001"),
-    (["digits", "--quantiser", "codebook", "--bits", "6"], "must have 2, 3, 4 or 5 bits, not 6"),
+    (["digits", "--quantiser", "codebook", "--bits", "6"],
+     "An automaton of 32 symbols can't decode 64"),
     (["digits", "--columns", "6"], "Columns must be 4 or 8, not 6"),
     (["digits", "--target", "ulx3s:99F"], "Target must be one of ulx3s:12F, .*, not ulx3s:99F"),
 ])
@@ -139,7 +142,7 @@ def test_bad_input_ends_in_one_line(tmp_path, options, complaint):
 
 @pytest.mark.parametrize("options, complaint", [
     ({"quantiser": "magic"}, "Quantiser must be one of step, uniform, codebook, not magic"),
-    ({"codec": "zip"}, "Codec must be one of huffman, raw, not zip"),
+    ({"codec": "zip"}, "Codec must be one of raw, huffman, tans, not zip"),
     ({"quantiser": "uniform", "error": 1e-4}, "Only the step quantiser keeps to an error"),
 ])
 def test_bad_options_rejected(options, complaint):

@@ -8,6 +8,8 @@ from sw.format.target import Target, find_targets
 from sw.image import write_image
 from sw.inspect import main
 
+from ..shared_data import shared_file
+
 
 @pytest.fixture(scope="module")
 def contents():
@@ -77,7 +79,7 @@ def test_only_verification_sees_a_wrong_schedule(path):
     (b"PK\3\4", "not a ROM image"),
     (b"HRI\1", "image truncated in its header, at byte 4"),
     (b"HRI\2" + bytes(60), "image of format version 2; this Headrace reads 1"),
-    (bytes(4_200_000), "image must have at most 4194304 bytes"),
+    (bytes((64 << 20) + 4), "image must have at most 67108864 bytes"),
 ])
 def test_other_files_are_refused(path, data, complaint):
     path.write_bytes(data)
@@ -109,3 +111,27 @@ def test_unknown_target_is_no_proof(path, contents, monkeypatch, capsys):
     assert "unknown" in capsys.readouterr().out
     with pytest.raises(SystemExit, match=r"its target [0-9a-f]{8} isn't known"):
         main([str(path), "--verify"])
+
+
+def test_tans_image_shows_its_tables(path, capsys):
+    compression = compress(shared_file("models/ad01_int8.tflite"), quantiser="uniform",
+                           codec="tans", target=None)
+    write_image(path, compression.data)
+    main([str(path), "--verify"])
+    shown = capsys.readouterr().out
+    assert "tANS, 1024 states in a table, 8 in turn" in shown
+    assert "differences over fully_connected_0 1, fully_connected_9 128 weights" in shown
+    main([str(path), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert (found["codec"], len(found["table"]["tables"])) == ("tans", 16)
+    assert found["bits_per_weight"] == pytest.approx(compression.size.bits_per_weight)
+
+
+@pytest.mark.parametrize("quantiser", ["uniform", "step", "codebook"])
+def test_damaged_tans_image_is_refused(path, quantiser):
+    compression = compress("digits", quantiser=quantiser, codec="tans", target=None)
+    contents = bytearray(compression.data)
+    contents[len(contents) // 2] ^= 16
+    path.write_bytes(contents)
+    with pytest.raises(SystemExit, match=r"^error: .*section CODED_DATA: CRC is"):
+        main([str(path)])
