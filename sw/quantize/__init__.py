@@ -6,12 +6,15 @@ from typing import Protocol
 from .codebook import CodebookQuantiser
 from .correction import correct_biases
 from .grid import FloatArray, Grid, Symbols, quantise
+from .linear import LinearGrid
+from .pruning import check_zeros, prune
 from .step import StepQuantiser
-from .uniform import UniformQuantiser
+from .uniform import TERNARY, UniformQuantiser
 
 
-__all__ = ["CodebookQuantiser", "FloatArray", "Grid", "Quantiser", "StepQuantiser",
-           "Symbols", "UniformQuantiser", "correct_biases", "quantise"]
+__all__ = ["TERNARY", "CodebookQuantiser", "FloatArray", "Grid", "LinearGrid", "Quantiser",
+           "StepQuantiser", "Symbols", "UniformQuantiser", "check_zeros", "correct_biases", "prune",
+           "quantise"]
 
 
 class Quantiser(Protocol):

@@ -1,20 +1,29 @@
 """Weight sharing: the weights of a layer, or of the network, share a few values."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal, get_args
 
 import ckwrap
 import numpy as np
 from numpy.typing import NDArray
 
 from .grid import FloatArray, Grid
+from .scales import Granularity, check_granularity, range_scale, scales
 
 
-__all__ = ["CodebookQuantiser"]
+__all__ = ["MAX_CLUSTERS", "CodebookQuantiser", "Domain"]
 
+
+Domain = Literal["float", "int8"]
 
 #: Values that are clustered; with more, which takes many seconds, centroids don't get better.
 BINS = 1 << 16
+
+#: Centroids of a codebook.
+MAX_CLUSTERS = 64
+
+#: The greatest int8, and minus the least that is used.
+GREATEST = 127
 
 
 class CodebookQuantiser:
@@ -28,55 +37,128 @@ class CodebookQuantiser:
     ----------
     codebooks : int
         The most codebooks that an image may hold.
+    granularity : {"tensor", "channel"}
+        Whether filters are clustered as they are, or each in units of its greatest weight, as an
+        int8 network of TFLite has them.
+    domain : {"float", "int8"}
+        Whether weights are clustered and the centroids then rounded to int8, or weights are first
+        rounded to int8, in 127ths of the greatest one, and then clustered.
+    zero : bool
+        Whether one of the centroids is 0 and the others are those of the weights that aren't, as
+        pruned weights need it (Han, Mao and Dally 2016).
+
+    Raises
+    ------
+    ValueError
+        If granularity or domain is another.
     """
 
-    def __init__(self, codebooks: int) -> None:
+    def __init__(self, codebooks: int, *, granularity: Granularity = "tensor",
+                 domain: Domain = "float", zero: bool = False) -> None:
+        check_granularity(granularity)
+        if domain not in get_args(Domain):
+            raise ValueError(f"Domain of centroids must be float or int8, not {domain}")
         self.codebooks = codebooks
+        self.granularity = granularity
+        self.domain = domain
+        self.zero = zero
 
     def fit(self, layers: Sequence[FloatArray], importance: Sequence[FloatArray] | None,
             bits: float) -> tuple[Grid, ...]:
-        """Choose the grid of each layer.
+        """Choose the grid of each layer, with ``2 ** bits`` centroids: ``log2(12)`` bits for 12.
 
         Raises
         ------
         ValueError
-            If ``bits`` isn't 2, 3, 4 or 5.
+            If that isn't a whole number from 2 to `MAX_CLUSTERS`.
         """
-        if bits not in (2, 3, 4, 5):
-            raise ValueError(f"Codebook must have 2, 3, 4 or 5 bits, not {bits:g}")
-        count = 1 << int(bits)
-        counts = [np.broadcast_to(1.0 if importance is None else importance[number], layer.shape)
-                  for number, layer in enumerate(layers)]
-        if len(layers) <= self.codebooks:
+        count = round(2 ** bits) if 0 < bits < 8 else 0
+        if abs(count - 2 ** min(bits, 8)) > 1e-9 or not 2 <= count <= MAX_CLUSTERS:
+            raise ValueError(f"Codebook must have 1, 2, 3, 4, 5 or 6 bits, or log2 of 2 to "
+                             f"{MAX_CLUSTERS} centroids, not {bits:g}")
+        return self.share(layers, importance, [count] * len(layers))
+
+    def share(self, layers: Sequence[FloatArray], importance: Sequence[FloatArray] | None,
+              clusters: Sequence[int]) -> tuple[Grid, ...]:
+        """Choose the grid of each layer, with as many centroids as ``clusters`` says of each.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than 2 or more than `MAX_CLUSTERS`, or layers that share a codebook
+            are to have different numbers.
+        """
+        for number, count in enumerate(clusters):
+            if not 2 <= count <= MAX_CLUSTERS:
+                raise ValueError(f"Layer {number} must have 2 to {MAX_CLUSTERS} centroids, "
+                                 f"not {count}")
+        alone = len(layers) <= self.codebooks
+        if not alone and len(set(clusters)) > 1:
+            raise ValueError(f"Layers that share a codebook must have equal numbers of centroids, "
+                             f"not {min(clusters)} to {max(clusters)}")
+        units = [self.unit(layer, alone) for layer in layers]
+        scaled, counts = [], []
+        for number, (layer, unit) in enumerate(zip(layers, units, strict=True)):
+            spread = unit.reshape(-1, *(1,) * (layer.ndim - 1))
+            values = layer / spread
+            scaled.append((np.rint(values) if self.domain == "int8" else values).ravel())
+            weighting = 1.0 if importance is None else importance[number]
+            factors = np.asarray(weighting * np.square(spread), np.float64)
+            counts.append(np.broadcast_to(factors, layer.shape).ravel())
+        if alone:
             return tuple(
-                Grid(*cluster(layer.ravel(), weights.ravel(), count), codebook=number)
-                for number, (layer, weights) in enumerate(zip(layers, counts, strict=True)))
-        units = [float(np.std(layer)) or 1.0 for layer in layers]
-        centroids, scale = cluster(
-            np.concatenate([layer.ravel() / unit
-                            for layer, unit in zip(layers, units, strict=True)]),
-            np.concatenate([weights.ravel() * unit ** 2
-                            for weights, unit in zip(counts, units, strict=True)]), count)
-        return tuple(Grid(centroids, scale * unit) for unit in units)
+                self.grid(values, weights, count, unit, number)
+                for number, (values, weights, count, unit) in enumerate(
+                    zip(scaled, counts, clusters, units, strict=True)))
+        shared = self.grid(np.concatenate(scaled), np.concatenate(counts), clusters[0],
+                           np.ones(1), 0)
+        return tuple(Grid(shared.centroids, shared.scale * unit) for unit in units)
+
+    def unit(self, layer: FloatArray, alone: bool) -> NDArray[np.float64]:
+        """Return in what the values that are clustered are measured, shape (1,) or (Cout,)."""
+        if self.granularity == "channel" or self.domain == "int8":
+            return scales(layer, None, GREATEST, self.granularity, range_scale)
+        return np.array([1.0 if alone else float(np.std(layer)) or 1.0])
+
+    def grid(self, values: NDArray[np.floating], counts: NDArray[np.float64], count: int,
+             unit: NDArray[np.float64], number: int) -> Grid:
+        centers = cluster(values, counts, count, self.zero)
+        scale = (1.0 if self.domain == "int8"
+                 else float(np.abs(centers).max()) / GREATEST or 1.0)
+        centroids = np.rint(centers / scale).astype(int)
+        return Grid(tuple(dict.fromkeys(centroids.tolist())), scale * unit, codebook=number)
 
 
-def cluster(values: FloatArray, counts: NDArray[np.float64],
-            count: int) -> tuple[tuple[int, ...], NDArray[np.float64]]:
-    """Return up to ``count`` centroids as int8, the commonest first, and their scale.
+def cluster(values: NDArray[np.floating], counts: NDArray[np.float64], count: int,
+            zero: bool = False) -> NDArray[np.float64]:
+    """Return up to ``count`` centroids, the commonest first.
 
     Exact one-dimensional k-means (Wang and Song 2011) of the distinct values, or, where there are
-    more than ``BINS``, of the means of as many equal intervals.
+    more than ``BINS``, of the means of as many equal intervals: a value then counts as one less
+    than (greatest - least) / ``BINS`` away.
+
+    Parameters
+    ----------
+    values, counts : array, shape (n,)
+        Values, and what they count.
+    zero : bool
+        Whether one of the centroids is 0, for what is 0; the others are those of the rest.
     """
     means, weights, numbers = histogram(values.astype(np.float64), counts)
-    found = ckwrap.ckmeans(means, min(count, len(means)), weights=weights)
-    common = np.argsort(-np.bincount(found.labels, numbers, minlength=found.k), kind="stable")
-    scale = float(np.abs(found.centers).max()) / 127 or 1.0
-    centroids = np.rint(found.centers[common] / scale).astype(int)
-    return tuple(dict.fromkeys(centroids.tolist())), np.array([scale])
+    rest = means != 0 if zero else np.ones(len(means), np.bool_)
+    centers, sizes = np.zeros(0), np.zeros(0, np.int64)
+    if rest.any():
+        found = ckwrap.ckmeans(means[rest], min(count - zero, int(rest.sum())),
+                               weights=weights[rest])
+        centers = found.centers
+        sizes = np.bincount(found.labels, numbers[rest], found.k).astype(np.int64)
+    if zero:
+        centers, sizes = np.append(centers, 0.0), np.append(sizes, numbers[~rest].sum())
+    return centers[np.argsort(-sizes, kind="stable")]
 
 
 def histogram(values: NDArray[np.float64], counts: NDArray[np.float64]
-              ) -> tuple[NDArray[np.float64], NDArray[Any], NDArray[Any]]:
+              ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Return distinct values, or means of neighbours, in order.
 
     Returns
@@ -89,10 +171,14 @@ def histogram(values: NDArray[np.float64], counts: NDArray[np.float64]
     distinct = np.unique(values)
     if len(distinct) <= BINS:
         places = np.searchsorted(distinct, values)
-        return distinct, np.bincount(places, counts), np.bincount(places)
+        return distinct, bincount(places, counts), np.bincount(places)
     low, high = distinct[0], distinct[-1]
     bins = np.minimum((values - low) * (BINS / (high - low)), BINS - 1).astype(np.int64)
-    weights = np.bincount(bins, counts)
+    weights = bincount(bins, counts)
     used = weights > 0
-    sums = np.bincount(bins, counts * values)
+    sums = bincount(bins, counts * values)
     return sums[used] / weights[used], weights[used], np.bincount(bins)[used]
+
+
+def bincount(places: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.bincount(places, weights).astype(np.float64, copy=False)

@@ -1,43 +1,115 @@
-"""Uniform quantisation: symmetric integers with a scale for each filter, as TFLite's int8."""
+"""Uniform quantisation: symmetric integers with a scale for each layer or each filter."""
 
 from collections.abc import Sequence
+from math import log2
 
 import numpy as np
 
 from .grid import FloatArray, Grid, zigzag
+from .linear import LinearGrid
+from .scales import (LEAST_STEP, Granularity, Rule, check_granularity, least_error_scale,
+                     range_scale, scales, sign_scale)
 
 
-__all__ = ["UniformQuantiser"]
+__all__ = ["TERNARY", "UniformQuantiser"]
 
 
-#: A smaller step says nothing more of a layer's outputs, and biases, in units of it, must fit 32
-#: bits: training leaves filters of 1e-38 behind.
-LEAST_STEP = 2.0 ** -16
+#: Bits of one of three values, as users round them.
+TERNARY = 1.58
+
+#: Greatest integer of each number of bits. With 1 bit there is no 0.
+LIMITS = {1: 1, TERNARY: 1, 2: 1, 3: 3, 4: 7, 5: 15, 6: 31, 8: 127}
+
+#: From here on, the error of clipping even one weight is greater than what a finer step saves.
+WIDE = 16
 
 
 class UniformQuantiser:
-    """Rounds every weight to the nearest of ``2 ** bits - 1`` multiples of its filter's step.
+    """Rounds every weight to the nearest of ``2 ** bits - 1`` multiples of a step, symmetrically.
 
-    A filter's greatest weight becomes the greatest integer, ``2 ** (bits - 1) - 1``; but no filter's
-    step is below ``LEAST_STEP`` of the greatest in its layer.
+    The step errs least in the weights' squares, weighted by importance; weights beyond the greatest
+    multiple are clipped to it. Where ``clip`` is false, the greatest weight becomes the greatest
+    multiple, ``2 ** (bits - 1) - 1``, as in TFLite. No step is below ``LEAST_STEP`` of that of the
+    greatest weight in the layer. Three multiples, -1, 0 and 1, are what 2 bits have, and `TERNARY`
+    ones: all the same but for the raw code. With 1 bit a weight is its sign times the mean
+    magnitude, zeros are positive, and a layer of zeros becomes ``LEAST_STEP``.
+
+    Parameters
+    ----------
+    granularity : {"channel", "tensor"}
+        A step for each filter, or for each layer.
+    clip : bool
+        Whether large weights may be clipped where that lessens the error.
+
+    Raises
+    ------
+    ValueError
+        If the granularity is another.
     """
+
+    def __init__(self, granularity: Granularity = "channel", *, clip: bool = True) -> None:
+        check_granularity(granularity)
+        self.granularity = granularity
+        self.clip = clip
 
     def fit(self, layers: Sequence[FloatArray], importance: Sequence[FloatArray] | None,
             bits: float) -> tuple[Grid, ...]:
-        """Choose the grid of each layer; importance doesn't matter.
+        """Choose the grid of each layer of a network.
 
         Raises
         ------
         ValueError
-            If ``bits`` isn't 2, 3, 4, 5 or 8.
+            If ``bits`` isn't 1, `TERNARY` (or ``log2(3)``), 2, 3, 4, 5, 6 or 8; weights of 16 bits
+            don't fit a network's int8, see `fit_arrays`.
         """
-        if bits not in (2, 3, 4, 5, 8):
-            raise ValueError(f"Uniform quantiser must have 2, 3, 4, 5 or 8 bits, not {bits:g}")
-        levels = (1 << int(bits)) - 1
+        bits = TERNARY if bits == log2(3) else bits
+        if bits == 16:
+            raise ValueError("Uniform quantiser must have 8 bits or fewer for a network, whose "
+                             "weights are int8, not 16; those are for weights alone")
+        if bits not in LIMITS:
+            raise ValueError(f"Uniform quantiser must have 1, 1.58, 2, 3, 4, 5, 6 or 8 bits, "
+                             f"not {bits:g}")
+        limit = LIMITS[bits]
+        centroids = (1, -1) if bits == 1 else zigzag(2 * limit + 1)
+        rule = sign_scale if bits == 1 else self.rule
         grids = []
-        for weights in layers:
-            greatest = np.abs(weights).max(axis=(1, 2, 3)).astype(np.float64)
-            least = float(greatest.max(initial=0)) * LEAST_STEP or 1.0
-            scale = np.maximum(greatest, least) / (levels // 2)
-            grids.append(Grid(zigzag(levels), scale))
+        for number, layer in enumerate(layers):
+            weighting = None if importance is None else importance[number]
+            scale = scales(layer, weighting, limit, self.granularity, rule)
+            if bits == 1 and not np.any(layer):
+                scale = np.full_like(scale, LEAST_STEP)
+            grids.append(Grid(centroids, scale))
         return tuple(grids)
+
+    def fit_arrays(self, arrays: Sequence[FloatArray], importance: Sequence[FloatArray] | None,
+                   bits: int) -> tuple[LinearGrid, ...]:
+        """Choose the grid of each of several arrays that needn't be a network's.
+
+        With ``WIDE`` bits nothing is clipped.
+
+        Parameters
+        ----------
+        arrays : sequence of array
+            At least one axis each; the first is that of filters.
+        bits : int
+            2 to 16.
+
+        Raises
+        ------
+        ValueError
+            If there are other bits.
+        """
+        if bits not in range(2, WIDE + 1):
+            raise ValueError(f"Uniform quantiser must have 2 to {WIDE} bits for arrays, "
+                             f"not {bits:g}")
+        limit = (1 << bits - 1) - 1
+        rule = range_scale if bits == WIDE else self.rule
+        return tuple(
+            LinearGrid(limit, scales(array, None if importance is None else importance[number],
+                                     limit, self.granularity, rule))
+            for number, array in enumerate(arrays))
+
+    @property
+    def rule(self) -> Rule:
+        """How a scale is chosen."""
+        return least_error_scale if self.clip else range_scale

@@ -33,9 +33,9 @@ def rate(layers, grids):
             / sum(layer.size for layer in layers))
 
 
-def test_uniform_is_within_half_a_step(layers):
-    for bits in (8, 5, 4, 3, 2):
-        grids = UniformQuantiser().fit(layers, None, bits)
+def test_uniform_that_clips_nothing_is_within_half_a_step(layers):
+    for bits in (8, 6, 5, 4, 3, 2):
+        grids = UniformQuantiser(clip=False).fit(layers, None, bits)
         for layer, grid, symbols in zip(layers, grids, quantise(layers, grids), strict=True):
             greatest = np.abs(layer).max(axis=(1, 2, 3))
             assert grid.scale == pytest.approx(greatest / (2 ** (bits - 1) - 1))
@@ -134,8 +134,11 @@ def test_levels(symbols, integers):
 
 
 @pytest.mark.parametrize("quantiser, bits, complaint", [
-    (UniformQuantiser(), 6, "must have 2, 3, 4, 5 or 8 bits, not 6"),
-    (CodebookQuantiser(4), 2.5, "must have 2, 3, 4 or 5 bits, not 2.5"),
+    (UniformQuantiser(), 7, r"must have 1, 1\.58, 2, 3, 4, 5, 6 or 8 bits, not 7$"),
+    (UniformQuantiser(), 16, "8 bits or fewer for a network, whose weights are int8, not 16"),
+    (CodebookQuantiser(4), 2.5, "6 bits, or log2 of 2 to 64 centroids, not 2.5"),
+    (CodebookQuantiser(4), 7, "6 bits, or log2 of 2 to 64 centroids, not 7"),
+    (CodebookQuantiser(4), float("nan"), "not nan"),
     (StepQuantiser(SHAPE), 0.01, r"must have 0\.05 bits or more for each of 5760 .*, not 0\.01"),
 ])
 def test_bits_out_of_reach_rejected(layers, quantiser, bits, complaint):
