@@ -11,13 +11,17 @@ ifneq ($(HEADRACE_DATA),)
 export HEADRACE_DATA
 endif
 
-.PHONY: build demo test test-torch test-slow test-all browser clean
+.PHONY: build demo bench test test-torch test-slow test-all browser clean
 
 build: $(VENV)/ready-sim
 	$(BIN)/python -m hw.build --board ulx3s
 
 demo: $(VENV)/ready-sim
 	@$(BIN)/python -m sim.demo
+
+bench: $(VENV)/ready-dev
+	$(BIN)/python -m bench.codecs
+	$(BIN)/python -m bench.speed
 
 test: $(VENV)/ready-dev browser
 	$(BIN)/python -m pytest -n 2 -m "not slow"
@@ -39,7 +43,7 @@ $(VENV)/ready-sim: pyproject.toml constraints/pip.txt | $(VENV)/created
 	@touch $@
 
 $(VENV)/ready-dev: pyproject.toml constraints/pip.txt | $(VENV)/created
-	$(PIP) --editable ".[sim,dev]"
+	$(PIP) --editable ".[sim,bench,dev]"
 	@touch $@ $(VENV)/ready-sim
 
 # A test looks at the page of sw.profile in Debian's browser.
