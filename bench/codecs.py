@@ -123,7 +123,7 @@ def load_weights(model: str) -> list[NDArray[np.int8]]:
     if isinstance(source, Network):
         return [layer.weights for layer in source.weighted if layer.weights is not None]
     weights = [layer.weights for layer in source.weighted if layer.weights is not None]
-    grids = UniformQuantiser().fit(weights, None, 8)
+    grids = UniformQuantiser(clip=False).fit(weights, None, 8)
     return [grid.integers(symbols)
             for grid, symbols in zip(grids, quantise(weights, grids), strict=True)]
 

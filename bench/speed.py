@@ -148,7 +148,7 @@ def measure_zstd(path: Path, level: int, runs: int) -> Row:
     def way(model: str | Path) -> tuple[bytes, bytes]:
         weights = [layer.weights for layer in load_network(model).weighted
                    if layer.weights is not None]
-        grids = UniformQuantiser().fit(weights, None, 8)
+        grids = UniformQuantiser(clip=False).fit(weights, None, 8)
         data = b"".join(grid.integers(symbols).tobytes() for grid, symbols in zip(
             grids, quantise(weights, grids), strict=True))
         return data, zstandard.ZstdCompressor(level=level).compress(data)
