@@ -16,8 +16,8 @@ from .format.schedule import RECORD_WORDS, ScheduleRecord
 from .format.sections import (HEADER_WORDS, MAX_WORDS, FormatError, Section, crc32, pack_code,
                               pack_header, pack_network, unpack_code, unpack_header,
                               unpack_network)
-from .format.tables import (RAW_ENTRIES, AutomatonShape, CodeTable, RawShape, RawTable, TansCode,
-                            TansShape)
+from .format.tables import (RAW_WIDTHS, UNSCHEDULED_RAW_WIDTHS, AutomatonShape, CodeTable,
+                            RawShape, RawTable, TansCode, TansShape)
 from .format.target import Target
 from .network import Layer, Network
 from .quantize import Grid, Symbols
@@ -120,7 +120,8 @@ def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbo
     decoder = target.decoder if target else decoder or AutomatonShape()
     descriptors = tuple(layer.descriptor for layer in network.layers)
     described = pack_network(network.input, descriptors)
-    table, coded, codebooks = code(grids, symbols, decoder)
+    table, coded, codebooks = code(grids, symbols, decoder,
+                                   RAW_WIDTHS if target else UNSCHEDULED_RAW_WIDTHS)
     most = target.codebooks if target else 1
     if len(codebooks) > most:
         raise ScheduleError(f"network has {len(codebooks)} codebooks, {len(codebooks) - most} more "
@@ -155,8 +156,8 @@ def pack_sections(sections: dict[Section, bytes], target: Target | None) -> byte
     return image
 
 
-def code(grids: Sequence[Grid], symbols: Sequence[Symbols], decoder: Decoder
-         ) -> tuple[CodeTable, bytes, list[tuple[int, ...]]]:
+def code(grids: Sequence[Grid], symbols: Sequence[Symbols], decoder: Decoder,
+         raw_widths: tuple[int, ...]) -> tuple[CodeTable, bytes, list[tuple[int, ...]]]:
     books = shared_codebooks(grids)
     if isinstance(decoder, TansShape):
         # Integers without a gap need no codebook.
@@ -171,7 +172,7 @@ def code(grids: Sequence[Grid], symbols: Sequence[Symbols], decoder: Decoder
         if plain_values:
             return table, coded, []
     elif isinstance(decoder, RawShape):
-        raw = RawCodec()
+        raw = RawCodec(raw_widths)
         plain = raw.fit(symbols)
         if plain.symbol_bits == 8:
             weights = [grid.integers(chosen).ravel()
@@ -179,7 +180,7 @@ def code(grids: Sequence[Grid], symbols: Sequence[Symbols], decoder: Decoder
             return plain, raw.encode(np.concatenate(weights).view(np.uint8), plain), []
         table = plain
         coded = raw.encode(flatten(symbols), plain)
-        entries = RAW_ENTRIES
+        entries = plain.entries
     else:
         huffman = HuffmanCodec(decoder)
         table = prefix = huffman.fit(symbols)
@@ -292,6 +293,8 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
     if sections[Section.CODE] != pack_code(table):
         raise FormatError("code: what isn't used must be zero, and nothing may follow")
     codebooks = unpack_codebooks(sections[Section.CODEBOOK], table)
+    if records and isinstance(table, RawTable) and table.symbol_bits not in RAW_WIDTHS:
+        raise FormatError(f"code: raw symbols of {table.symbol_bits} bits have no schedule")
 
     for record in records:
         if record.codebook >= max(1, len(codebooks)):
@@ -340,6 +343,9 @@ def retarget(image: bytes, target: Target) -> bytes:
     table = unpack_code(sections[Section.CODE], filters_of(descriptors))
     if isinstance(table, TansCode):
         raise ScheduleError("image is coded with tANS, which no target decodes")
+    if isinstance(table, RawTable) and table.symbol_bits not in RAW_WIDTHS:
+        raise ScheduleError(f"image has raw symbols of {table.symbol_bits} bits, which no target "
+                            f"decodes")
     if (RawShape() if isinstance(table, RawTable) else table.shape) != target.decoder:
         raise ScheduleError(f"image must be coded for {target.decoder}, the target's decoder")
     codebooks = layer_codebooks(records, len(descriptors))
@@ -397,9 +403,7 @@ def filters_of(descriptors: Sequence[LayerDescriptor]) -> list[tuple[int, int]]:
 
 def codebook_entries(table: CodeTable) -> int:
     """Return how many entries the codebooks of a code have; 0 if there are none."""
-    if isinstance(table, RawTable):
-        return 0 if table.symbol_bits == 8 else RAW_ENTRIES
-    return table.entries if isinstance(table, TansCode) else table.shape.symbols
+    return table.entries if isinstance(table, RawTable | TansCode) else table.shape.symbols
 
 
 def unpack_codebooks(data: bytes, table: CodeTable) -> tuple[tuple[int, ...], ...]:

@@ -13,10 +13,18 @@ __all__ = ["RawCodec"]
 
 
 class RawCodec:
-    """Writes every symbol with 1, 2, 4 or 8 bits, from bit 0 of word 0 up.
+    """Writes every symbol with equally many bits, from bit 0 of word 0 up.
 
     The symbols are padded with zeros to whole groups, the bits to whole words of 32 bits.
+
+    Parameters
+    ----------
+    widths : tuple of int
+        What a symbol may take: by default, what gateware reads.
     """
+
+    def __init__(self, widths: tuple[int, ...] = RAW_WIDTHS) -> None:
+        self.widths = widths
 
     def fit(self, layers: Sequence[NDArray[np.integer]]) -> RawTable:
         """Return the narrowest table that holds all symbols.
@@ -28,17 +36,17 @@ class RawCodec:
         """
         least = min((int(symbols.min()) for symbols in layers if symbols.size), default=0)
         most = max((int(symbols.max()) for symbols in layers if symbols.size), default=0)
-        for bits in RAW_WIDTHS:
+        for bits in self.widths:
             if 0 <= least and most < 1 << bits:
                 return RawTable(bits)
         raise ValueError(f"Raw symbols must be 0 to 255, not {least} to {most}")
 
     def encode(self, symbols: NDArray[np.integer], table: RawTable) -> bytes:
         """Return coded data, whole words of 32 bits."""
-        padded = np.zeros(coded_words(len(symbols), table) * 32 // table.symbol_bits, np.uint8)
-        padded[:len(symbols)] = symbols
-        bits = padded[:, None] >> np.arange(table.symbol_bits, dtype=np.uint8) & 1
-        return np.packbits(bits, bitorder="little").tobytes()
+        narrow = np.asarray(symbols).astype(np.uint8)
+        bits = narrow[:, None] >> np.arange(table.symbol_bits, dtype=np.uint8) & 1
+        coded = np.packbits(bits, bitorder="little").tobytes()
+        return coded.ljust(4 * coded_words(len(symbols), table), b"\0")
 
     def decode(self, coded: bytes, table: RawTable, count: int) -> NDArray[np.int64]:
         """Return the ``count`` symbols that ``coded`` holds.
@@ -53,10 +61,11 @@ class RawCodec:
                               f"{coded_words(count, table) * 4} bytes, not {len(coded)}")
         bits = np.unpackbits(np.frombuffer(coded, np.uint8), bitorder="little")
         places = 1 << np.arange(table.symbol_bits)
-        symbols: NDArray[np.int64] = bits.reshape(-1, table.symbol_bits) @ places
-        if symbols[count:].any():
+        used = count * table.symbol_bits
+        if bits[used:].any():
             raise FormatError("coded data: padding must be zero")
-        return symbols[:count]
+        symbols: NDArray[np.int64] = bits[:used].reshape(-1, table.symbol_bits) @ places
+        return symbols
 
     def layer_bits(self, layers: Sequence[NDArray[np.integer]], table: RawTable) -> list[int]:
         """Return the bits of each layer's symbols, without padding."""

@@ -5,8 +5,9 @@ from functools import cached_property
 
 
 __all__ = ["GROUP", "MAX_CODE_LENGTH", "MAX_EXACT", "MAX_RUNS", "MAX_SYMBOLS", "MAX_TABLES",
-           "RAW_ENTRIES", "RAW_WIDTHS", "AutomatonShape", "CodeTable", "LayerCode", "PrefixTable",
-           "RawShape", "RawTable", "TansCode", "TansShape", "TansTable"]
+           "RAW_ENTRIES", "RAW_WIDTHS", "UNSCHEDULED_RAW_WIDTHS", "AutomatonShape", "CodeTable",
+           "LayerCode", "PrefixTable", "RawShape", "RawTable", "TansCode", "TansShape",
+           "TansTable"]
 
 
 #: Symbols in a group, the unit in which substreams take symbols and decoders deliver them.
@@ -21,7 +22,10 @@ MAX_RUNS = 3
 #: Bits that raw symbols may have. The widest are weights; the others, indices.
 RAW_WIDTHS = (1, 2, 4, 8)
 
-#: Entries of a codebook for raw symbols.
+#: Bits that they may have in an image that no gateware reads.
+UNSCHEDULED_RAW_WIDTHS = (1, 2, 3, 4, 5, 6, 8)
+
+#: Entries of a codebook for raw symbols; of more than 4 bits, as many as there are.
 RAW_ENTRIES = 16
 
 #: Symbols that a tANS table may have: 7 bits of a row.
@@ -127,15 +131,25 @@ class AutomatonShape:
 class RawTable:
     """Table of a raw code: each symbol is written with ``symbol_bits`` bits.
 
-    Symbols of 1, 2 and 4 bits are indices into a codebook; symbols of 8 bits are the weights
-    themselves, in two's complement.
+    Symbols of 8 bits are weights, in two's complement; others are indices into a codebook. Gateware
+    reads ``RAW_WIDTHS`` alone.
+
+    Raises
+    ------
+    ValueError
+        If the width isn't one of ``UNSCHEDULED_RAW_WIDTHS``.
     """
 
     symbol_bits: int
 
     def __post_init__(self) -> None:
-        if self.symbol_bits not in RAW_WIDTHS:
-            raise ValueError(f"Raw symbols must have 1, 2, 4 or 8 bits, not {self.symbol_bits}")
+        if self.symbol_bits not in UNSCHEDULED_RAW_WIDTHS:
+            raise ValueError(f"Raw symbols must have 1 to 6 or 8 bits, not {self.symbol_bits}")
+
+    @property
+    def entries(self) -> int:
+        """Entries of a codebook; 0 if there is none."""
+        return 0 if self.symbol_bits == 8 else max(RAW_ENTRIES, 1 << self.symbol_bits)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from sw import golden
 from sw.format.layers import InputDescription, LayerDescriptor, Operation
 from sw.format.schedule import RECORD_WORDS
 from sw.format.sections import (HEADER_WORDS, MAX_WEIGHTS, MAX_WORDS, SECTIONS, FormatError,
-                                Section, crc32, pack_header, pack_network, unpack_header,
-                                unpack_network)
+                                Section, crc32, pack_code, pack_header, pack_network,
+                                unpack_header, unpack_network)
 from sw.format.tables import AutomatonShape, RawShape, RawTable
 from sw.format.target import Target
 from sw.image import build_image, read_image, retarget, write_image
@@ -394,6 +394,35 @@ def test_unscheduled_image_can_be_retargeted(parts):
     network, grids, symbols = parts
     unscheduled = build_image(network, grids, symbols, None, SMALL)
     assert retarget(unscheduled, TARGET) == build_image(network, grids, symbols, TARGET)
+
+
+@pytest.mark.parametrize("bits, entries", [(3, 16), (5, 32), (6, 64)])
+def test_narrow_raw_symbols_are_for_no_target(parts, bits, entries):
+    network, grids, symbols = parts
+    centroids = grids[0].centroids + tuple(range(9, 5 + (1 << bits)))
+    grids = [Grid(centroids[:1 << bits], grid.scale) for grid in grids]
+    symbols = [*symbols]
+    symbols[0] = symbols[0].copy()
+    symbols[0].flat[0] = (1 << bits) - 1
+    weights = iter(zip(grids, symbols, strict=True))
+    network = replace(network, layers=tuple(
+        layer if layer.weights is None else replace(
+            layer, weights=(pair := next(weights))[0].integers(pair[1]))
+        for layer in network.layers))
+    image = build_image(network, grids, symbols, None, RawShape())
+    found = read_image(image)
+    assert found.table == RawTable(bits)
+    assert [len(book) for book in found.codebooks] == [entries]
+    for chosen, expected in zip(found.symbols, symbols, strict=True):
+        assert np.array_equal(chosen, expected)
+    target = TARGET.with_decoder(RawShape())
+    with pytest.raises(ScheduleError, match=f"raw symbols of {bits} bits, which no target decodes"):
+        retarget(image, target)
+    scheduled = build_image(network, grids, symbols, target)
+    assert read_image(scheduled, target=target).table == RawTable(4 if bits == 3 else 8)
+    with pytest.raises(FormatError, match="code: raw symbols of 3 bits have no schedule"):
+        read_image(with_section(build_image(*parts, target), Section.CODE, pack_code(RawTable(3)),
+                                target_hash=target.hash))
 
 
 def test_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -5,13 +5,16 @@ from hypothesis import strategies as st
 
 from sw.codecs import RawCodec, decode
 from sw.format.sections import FormatError
-from sw.format.tables import RawTable
+from sw.format.tables import UNSCHEDULED_RAW_WIDTHS, RawTable
 
 
 @pytest.mark.parametrize("bits, symbols, words", [
     (1, [1, 0, 1, 1, 0, 1], "2d000000"),
     (2, [1, 2, 3, 0, 3], "39030000"),
+    (3, [1, 7, 2, 0, 4], "b9400000"),
     (4, [1, 2, 15], "210f0000"),
+    (5, [1, 31, 0, 0, 0, 0, 21], "e103004005000000"),
+    (6, [1, 63, 2], "c12f0000"),
     (8, [1, 0x80, 0xff, 4, 5], "0180ff0405000000"),
 ])
 def test_golden_words(bits, symbols, words):
@@ -20,18 +23,31 @@ def test_golden_words(bits, symbols, words):
     assert decode(coded, RawTable(bits), len(symbols)).tolist() == symbols
 
 
-@given(st.lists(st.integers(0, 255), max_size=70))
-def test_round_trip(symbols):
+@given(st.lists(st.integers(0, 255), max_size=70), st.integers(1, 8))
+def test_round_trip(symbols, bits):
+    symbols = [symbol & (1 << bits) - 1 for symbol in symbols]
     layers = [np.array(symbols[:7], np.int64), np.array(symbols[7:], np.int64)]
-    table = RawCodec().fit(layers)
-    coded = RawCodec().encode(np.concatenate(layers), table)
-    assert decode(coded, table, len(symbols)).tolist() == symbols
-    assert RawCodec().bits(layers) == 32 + 8 * len(coded)
+    for codec in (RawCodec(), RawCodec(UNSCHEDULED_RAW_WIDTHS)):
+        table = codec.fit(layers)
+        coded = codec.encode(np.concatenate(layers), table)
+        assert decode(coded, table, len(symbols)).tolist() == symbols
+        assert codec.bits(layers) == 32 + 8 * len(coded)
 
 
 @pytest.mark.parametrize("most, bits", [(0, 1), (1, 1), (2, 2), (4, 4), (15, 4), (16, 8), (255, 8)])
 def test_narrowest_table(most, bits):
     assert RawCodec().fit([np.array([0]), np.array([most])]) == RawTable(bits)
+
+
+@pytest.mark.parametrize("most, bits", [(3, 2), (7, 3), (8, 4), (31, 5), (32, 6), (63, 6), (64, 8)])
+def test_narrowest_table_without_a_schedule(most, bits):
+    assert RawCodec(UNSCHEDULED_RAW_WIDTHS).fit([np.array([most])]) == RawTable(bits)
+
+
+@pytest.mark.parametrize("bits", [0, 7, 9])
+def test_widths_that_nobody_reads_rejected(bits):
+    with pytest.raises(ValueError, match=f"must have 1 to 6 or 8 bits, not {bits}"):
+        RawTable(bits)
 
 
 @pytest.mark.parametrize("symbols, complaint", [

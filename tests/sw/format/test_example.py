@@ -12,7 +12,7 @@ from sw.format.schedule import HALFWORDS
 from sw.format.sections import (HEADER_WORDS, MAGIC, MAX_LAYERS, MAX_WEIGHTS, MAX_WORDS, VERSION,
                                 Section)
 from sw.format.tables import (GROUP, MAX_CODE_LENGTH, MAX_RUNS, RAW_ENTRIES, RAW_WIDTHS,
-                              AutomatonShape, PrefixTable)
+                              UNSCHEDULED_RAW_WIDTHS, AutomatonShape, PrefixTable)
 from sw.format.target import Target
 from sw.image import MAX_BYTES, build_image, read_image
 from sw.network import Layer, Network
@@ -78,12 +78,14 @@ def test_names_and_limits(example):
     for number, name in enumerate(HALFWORDS):
         assert re.search(rf"^\| {number} \| {name} \|", DOCUMENT, re.MULTILINE), name
     text = " ".join(DOCUMENT.split())
+    others = [width for width in UNSCHEDULED_RAW_WIDTHS if width not in RAW_WIDTHS]
     for statement in (f"`{MAGIC.decode()}`", f"version {VERSION}", f"{HEADER_WORDS} words",
                       f"1 to {MAX_LAYERS} layers", f"groups of {GROUP}", f"{MAX_CODE_LENGTH} bits",
                       f"{MAX_RUNS} zero runs", f"{MAX_BYTES:,} bytes ({MAX_WORDS:,} words)",
                       f"{MAX_WEIGHTS:,}", f"{MAX_WINDOW:,} pixels",
                       f"{RAW_ENTRIES} with raw symbols",
-                      f"| bits of a symbol | {', '.join(map(str, RAW_WIDTHS))} |"):
+                      f"| bits of a symbol | {', '.join(map(str, RAW_WIDTHS))}; without a schedule",
+                      f"without a schedule also {', '.join(map(str, others))} |"):
         assert statement in text, statement
 
 
