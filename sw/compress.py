@@ -4,7 +4,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from math import log2
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +15,8 @@ from .compression import DEFAULT_BITS, Compression, compare, compress
 from .format.target import PRESETS, Target
 from .image import write_image
 from .options import add_compression_options, add_size_options, resize
+from .quantize.codebook import MAX_CLUSTERS
+from .quantize.scales import Granularity
 
 
 __all__ = ["main"]
@@ -31,8 +35,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             chosen = rows[-1]
         else:
             chosen = compress(arguments.model, quantiser=arguments.quantiser,
-                              codec=arguments.codec, bits=arguments.bits, target=target,
-                              data=arguments.data, calibration=arguments.calibrate)
+                              codec=arguments.codec, bits=bits_of(arguments), target=target,
+                              granularity=arguments.granularity, data=arguments.data,
+                              calibration=arguments.calibrate)
             rows = (chosen,)
         output = arguments.output or Path("build") / f"{chosen.network.name}.hri"
         write_image(output, chosen.data)
@@ -63,9 +68,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE",
                         help="the image (default: build/NAME.hri)")
     add_compression_options(parser)
-    parser.add_argument("--bits", type=float, metavar="BITS",
-                        help="bits per weight (step) or bits of a symbol (others) "
-                             f"(default: {defaults})")
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument("--bits", type=float, metavar="BITS",
+                      help="bits per weight (step) or bits of a symbol (others; uniform: 1, 1.58, "
+                           f"2, 3, 4, 5, 6 or 8) (default: {defaults})")
+    rate.add_argument("--clusters", type=int, metavar="K",
+                      help="values that the codebook quantiser shares, 2 to 64, in place of --bits")
+    parser.add_argument("--granularity", choices=get_args(Granularity),
+                        help="one scale for a layer's filters, or one for each (default: channel "
+                             "for uniform, else tensor)")
     parser.add_argument("--target", default="ulx3s:85F", metavar="BOARD:DEVICE",
                         help="what will run the network; none for an image without a schedule, of "
                              "any network (default: %(default)s)")
@@ -79,6 +90,18 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
                         help="table of all quantisers; the image is the default one")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     return parser.parse_args(argv)
+
+
+def bits_of(arguments: argparse.Namespace) -> float | None:
+    clusters: int | None = arguments.clusters
+    if clusters is None:
+        bits: float | None = arguments.bits
+        return bits
+    if arguments.quantiser != "codebook":
+        raise ValueError(f"Only the codebook quantiser has clusters, not {arguments.quantiser}")
+    if not 2 <= clusters <= MAX_CLUSTERS:
+        raise ValueError(f"Clusters must be 2 to {MAX_CLUSTERS}, not {clusters}")
+    return log2(clusters)
 
 
 def judged(compression: Compression) -> str:

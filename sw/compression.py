@@ -22,6 +22,7 @@ from .network import (FloatNetwork, Layer, Network, Quantisation, calibrate, cal
 from .quantize import (CodebookQuantiser, FloatArray, Grid, Quantiser, StepQuantiser, Symbols,
                        UniformQuantiser, correct_biases, quantise)
 from .quantize.grid import zigzag
+from .quantize.scales import Granularity
 from .zoo import (IMPORTERS, Data, load_calibration, load_data, load_labelled, load_network,
                   load_source)
 
@@ -116,8 +117,8 @@ class Compression:
 
 def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = None,
              bits: float | None = None, error: float | None = None,
-             target: Target | None = DEFAULT_TARGET, data: Path | None = None,
-             calibration: Path | None = None) -> Compression:
+             granularity: Granularity | None = None, target: Target | None = DEFAULT_TARGET,
+             data: Path | None = None, calibration: Path | None = None) -> Compression:
     """Compress a network into a ROM image.
 
     Parameters
@@ -130,9 +131,12 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
         How symbols are coded. The target's decoder is made to match. By default ``DEFAULT_CODEC``.
     bits : float, optional
         Rate of the step quantiser, in bits per weight with the code table; bits of a symbol for the
-        others. By default ``DEFAULT_BITS``.
+        others, ``log2(12)`` for 12 shared weights. By default ``DEFAULT_BITS``.
     error : float, optional
         Mean squared error that the step quantiser keeps to, in place of ``bits``.
+    granularity : {"tensor", "channel"}, optional
+        Whether a layer's filters have one scale or one each. By default, one each with the uniform
+        quantiser, one with codebooks; the step quantiser has nothing else.
     target : Target, optional
         What will run the network; None for an image without a schedule, of any network.
     data : Path, optional
@@ -155,6 +159,8 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
     check_choice("Codec", codec, tuple(CODECS))
     if error is not None and quantiser != "step":
         raise ValueError(f"Only the step quantiser keeps to an error, not {quantiser}")
+    if granularity == "channel" and quantiser == "step":
+        raise ValueError("Granularity must be tensor for the step quantiser, not channel")
     source = load_source(model)
     trained = float_network(source) if isinstance(source, Network) else source
     samples = load_samples(model, source, data, calibration)
@@ -178,7 +184,8 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
     if not weights:
         raise ValueError(f"{model}: network must have weights")
     with floats_of(model):
-        if isinstance(source, Network) and quantiser == "uniform" and bits == 8:
+        if isinstance(source, Network) and quantiser == "uniform" and bits == 8 \
+                and granularity != "tensor":
             network = source
             grids, symbols = keep(network.weighted)
             restored = weights
@@ -186,7 +193,7 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
             # Layers of models from elsewhere are scaled anyhow: errors count relative to weights.
             importance = ([1 / np.maximum(np.square(layer).mean(keepdims=True), 1e-30)
                            for layer in weights] if is_foreign(model) else None)
-            grids = fit(weights, importance, quantiser, bits, error, shape,
+            grids = fit(weights, importance, quantiser, bits, error, granularity, shape,
                         target.codebooks if target else 1)
             symbols = quantise(weights, grids, importance)
             restored = [grid.restore(chosen) for grid, chosen in zip(grids, symbols, strict=True)]
@@ -347,13 +354,13 @@ def check_choice(label: str, choice: str, choices: Sequence[str]) -> None:
 
 
 def fit(weights: Sequence[FloatArray], importance: Sequence[FloatArray] | None, quantiser: str,
-        bits: float, error: float | None, shape: AutomatonShape, codebooks: int
-        ) -> tuple[Grid, ...]:
+        bits: float, error: float | None, granularity: Granularity | None, shape: AutomatonShape,
+        codebooks: int) -> tuple[Grid, ...]:
     if error is not None:
         return StepQuantiser(shape).fit_error(weights, importance, error)
     quantisers: dict[str, Quantiser] = {
-        "step": StepQuantiser(shape), "uniform": UniformQuantiser(),
-        "codebook": CodebookQuantiser(codebooks)}
+        "step": StepQuantiser(shape), "uniform": UniformQuantiser(granularity or "channel"),
+        "codebook": CodebookQuantiser(codebooks, granularity=granularity or "tensor")}
     return quantisers[quantiser].fit(weights, importance, bits)
 
 

@@ -13,6 +13,7 @@ from sw.compression import DEFAULT_TARGET, QUANTISERS, compare, compress, measur
 from sw.format.layers import Operation, Rounding
 from sw.format.tables import PrefixTable, RawTable, TansCode
 from sw.format.target import Target
+from sw.image import load_image
 from sw.importers.npz import save
 from sw.network import Activation
 from sw.zoo import load_data, load_source
@@ -107,6 +108,22 @@ def test_command_writes_an_image(small, tmp_path, capsys):
     assert "n = 40" in printed.splitlines()[-1]
 
 
+@pytest.mark.parametrize("options, rate", [
+    (["--quantiser", "uniform", "--bits", "5", "--codec", "raw"], 5),
+    (["--quantiser", "uniform", "--bits", "1.58", "--granularity", "tensor"], 2),
+    (["--quantiser", "uniform", "--granularity", "tensor"], 8),
+    (["--quantiser", "codebook", "--clusters", "33", "--codec", "raw"], 6),
+    (["--quantiser", "codebook", "--clusters", "12", "--granularity", "channel"], 4),
+])
+def test_command_takes_any_width(small, tmp_path, capsys, options, rate):
+    main([str(small), "-o", str(tmp_path / "a.hri"), "--target", "none", "--json", *options])
+    report = json.loads(capsys.readouterr().out)
+    table = load_image(tmp_path / "a.hri").table
+    assert table == RawTable(rate) or "raw" not in options
+    assert rate - 1.4 < sum(layer["bits_per_weight"] * layer["weights"] for layer in report[
+        "layers"]) / report["model"]["weights"] <= rate
+
+
 def test_command_writes_an_image_for_other_sizes(small, tmp_path):
     path = tmp_path / "a.hri"
     main([str(small), "-o", str(path), "--rows", "16", "--columns", "8"])
@@ -127,6 +144,10 @@ def test_command_prints_json(small, tmp_path, capsys):
     (["digits", "--quantiser", "uniform", "--codec", "huffman"],
      "An automaton of 32 symbols can't decode 255: quantise to fewer bits or use the raw codec"),
     (["digits", "--bits", "0.001"], r"must have 0\.\d+ bits or more for .* not 0\.001"),
+    (["digits", "--quantiser", "uniform", "--bits", "16"], "8 bits or fewer for a network, .* 16"),
+    (["digits", "--granularity", "channel"], "must be tensor for the step quantiser, not channel"),
+    (["digits", "--clusters", "12"], "Only the codebook quantiser has clusters, not step"),
+    (["digits", "--quantiser", "codebook", "--clusters", "65"], "must be 2 to 64, not 65"),
     (["digits", "--quantiser", "codebook", "--bits", "6"],
      "An automaton of 32 symbols can't decode 64"),
     (["digits", "--columns", "6"], "Columns must be 4 or 8, not 6"),
