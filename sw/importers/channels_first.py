@@ -1,5 +1,6 @@
 """Float networks from graphs with channels first, as PyTorch and ONNX have them."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
@@ -21,6 +22,9 @@ __all__ = ["Builder", "pair"]
 FloatArray = NDArray[np.float32]
 Pair = tuple[int, int]
 
+#: Operators that may become part of one layer, so that folding large weights takes bounded time.
+MAX_FOLDED = 8
+
 STILL: dict[str, Any] = {"kernel": (1, 1), "stride": (1, 1), "padding": (0, 0)}
 
 
@@ -35,16 +39,24 @@ class Value:
         they were made one.
     border : tuple of int
         Zeros that the graph put above, left, below, right.
+    shared : bool
+        Whether the graph uses what the layer gives elsewhere, too, maybe by another name.
     """
 
     made: int
     shape: Shape
     order: str = "chw"
     border: tuple[int, int, int, int] = (0, 0, 0, 0)
+    shared: bool = False
 
     @property
     def flat(self) -> bool:
         return self.order.startswith("flat")
+
+    @property
+    def channel_axis(self) -> int:
+        """Which axis the channels are, in the graph."""
+        return 3 if self.order == "hwc" else 1
 
 
 class Builder:
@@ -71,6 +83,7 @@ class Builder:
         self.uses = uses
         self.layers: list[FloatLayer] = []
         self.values: dict[str, Value] = {}
+        self.folded: Counter[int] = Counter()
         self.input_shape: Shape | None = None
 
     def network(self, output: str) -> FloatNetwork:
@@ -85,19 +98,27 @@ class Builder:
         return FloatNetwork(self.name, InputDescription(1.0, 0, 0.0, 1.0), self.input_shape,
                             tuple(self.layers))
 
-    def value(self, name: str) -> Value:
+    def value(self, name: str, *, border: bool = False) -> Value:
+        """Return a value, which must have no border unless asked for."""
         if name not in self.values:
-            raise ModelError(f"its input {name!r} must be made by an earlier node")
-        return self.values[name]
-
-    def pixels(self, name: str, *, border: bool = False) -> Value:
-        """Return a value that must have its channels first, without a border unless asked for."""
-        value = self.value(name)
-        if value.order != "chw" and value.shape[:2] != (1, 1):
-            raise ModelError(f"its input must have the axes N, C, H, W, not {value.order}")
+            raise ModelError(f"its input {name!r:.60} must be made by an earlier node")
+        value = self.values[name]
         if value.border != (0, 0, 0, 0) and not border:
             raise ModelError("only a convolution can take what was padded")
         return value
+
+    def pixels(self, name: str, *, border: bool = False) -> Value:
+        """Return a value, likewise, that must have its channels first."""
+        value = self.value(name, border=border)
+        if value.order != "chw":
+            raise ModelError(f"its input must have the axes N, C, H, W, not {value.order}")
+        return value
+
+    def derive(self, output: str, source: str, **changes: Any) -> None:
+        """Call a value ``output``, too, with ``changes`` to its fields."""
+        value = self.values[source]
+        self.values[output] = replace(
+            value, shared=value.shared or self.uses.get(source) != 1, **changes)
 
     def input(self, name: str, shape: tuple[int, ...], order: str = "chw") -> None:
         """Declare the input, of shape (1, C, H, W), (1, H, W, C) or (1, n)."""
@@ -105,10 +126,12 @@ class Builder:
             raise ModelError("must have one input")
         if len(shape) not in (2, 4) or shape[0] != 1 or min(shape) < 1:
             raise ModelError(f"its shape must be (1, C, H, W) or (1, n), not {shape}")
-        sizes = shape[1:] if len(shape) == 4 else (shape[1], 1, 1)
-        last: Shape = (sizes[1], sizes[2], sizes[0])
-        if order == "hwc" and len(shape) == 4:
-            last = (sizes[0], sizes[1], sizes[2])
+        if len(shape) == 2:
+            last, order = (1, 1, shape[1]), "flat chw"
+        elif order == "hwc":
+            last = (shape[1], shape[2], shape[3])
+        else:
+            last = (shape[2], shape[3], shape[1])
         self.input_shape = last
         self.values[name] = Value(0, last, order)
 
@@ -126,31 +149,35 @@ class Builder:
             inputs=tuple(number + 1 - source.made for source in sources), **fields))
         self.values[output] = Value(number + 1, after, order)
 
-    def fold(self, output: str, source: str) -> FloatLayer:
+    def fold(self, source: str) -> FloatLayer:
         """Return the layer that makes ``source``, to be changed by `change`."""
         value = self.value(source)
-        if value.made < 1 or self.uses.get(source) != 1:
+        if value.made < 1 or value.shared or self.uses.get(source) != 1:
             raise ModelError("its input must be a layer's output, used here alone")
         layer = self.layers[value.made - 1]
         if layer.activation is not Activation.NONE:
             raise ModelError("its input must have no activation yet")
+        if self.folded[value.made] == MAX_FOLDED:
+            raise ModelError(f"at most {MAX_FOLDED} operators may become part of a layer")
         return layer
 
     def change(self, output: str, source: str, layer: FloatLayer) -> None:
         value = self.values[source]
         self.layers[value.made - 1] = layer
+        self.folded[value.made] += 1
         self.values[output] = value
 
     def keep(self, output: str, source: str) -> None:
         """Give a value another name."""
-        self.values[output] = self.value(source)
+        self.value(source, border=True)
+        self.derive(output, source)
 
     def convolution(self, output: str, source: str, weights: FloatArray, bias: FloatArray | None, *,
                     stride: Pair, border: tuple[int, int, int, int] | str, dilation: Pair,
                     groups: int) -> None:
         """Convolve with ``weights`` of shape (Cout, Cin / groups, KH, KW).
 
-        ``border`` is what is padded above, left, below, right, or ``"same"``.
+        ``border`` is as in `window`.
         """
         value = self.pixels(source, border=True)
         channels = value.shape[2]
@@ -164,14 +191,7 @@ class Builder:
             raise ModelError(f"weights must take {channels} channels, "
                              f"not {weights.shape[1] * groups}")
         kernel = weights.shape[2:]
-        if border == "same":
-            around = [max(0, (-(-size // step) - 1) * step + width - size)
-                      for size, step, width in zip(value.shape, stride, kernel, strict=False)]
-            border = (around[0] // 2, around[1] // 2, -(-around[0] // 2), -(-around[1] // 2))
-        if isinstance(border, str):
-            raise ModelError(f"padding must be same or numbers, not {border}")
-        before, after = window(value.shape, kernel, stride,
-                               tuple(map(sum, zip(border, value.border, strict=True))))
+        before, after = window(value.shape, kernel, stride, border, value.border)
         depthwise = groups > 1
         self.append(output, Operation.DEPTHWISE_CONV2D if depthwise else Operation.CONV2D, [value],
                     (*after, len(weights)), kernel=kernel, stride=stride, padding=before,
@@ -185,21 +205,23 @@ class Builder:
         if weights.ndim != 2 or min(weights.shape) < 1 or weights.shape[1] != prod(value.shape):
             raise ModelError(f"weights must have the shape (outputs, {prod(value.shape)}), "
                              f"not {weights.shape}")
-        if not value.flat and value.shape[:2] != (1, 1):
+        # The last axis is multiplied.
+        if not value.flat and (value.order != "hwc" or value.shape[:2] != (1, 1)):
             raise ModelError("its input must be flattened")
         height, width, channels = value.shape
         if value.order.endswith("chw"):
             weights = weights.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
         filters = np.ascontiguousarray(weights).reshape(len(weights), 1, 1, -1)
-        self.append(output, Operation.FULLY_CONNECTED, [value], (1, 1, len(weights)), "flat chw",
-                    weights=filters, bias=bias_of(bias, len(weights)))
+        self.append(output, Operation.FULLY_CONNECTED, [value], (1, 1, len(weights)),
+                    "flat chw" if value.flat else "hwc", weights=filters,
+                    bias=bias_of(bias, len(weights)))
 
     def scale(self, output: str, source: str, factor: FloatArray, term: FloatArray) -> None:
         """Multiply each channel by ``factor`` and add ``term``: batch normalisation, biases.
 
         Arrays of one value serve all channels.
         """
-        layer = self.fold(output, source)
+        layer = self.fold(source)
         if layer.weights is None or layer.bias is None:
             raise ModelError("it must follow a convolution or a fully-connected layer")
         filters = len(layer.bias)
@@ -214,6 +236,10 @@ class Builder:
     def batch_normalisation(self, output: str, source: str, weight: FloatArray, bias: FloatArray,
                             mean: FloatArray, variance: FloatArray, epsilon: float) -> None:
         """Normalise each channel by its mean and variance."""
+        shapes = {values.shape for values in (weight, bias, mean, variance)}
+        if shapes != {(self.value(source).shape[2],)}:
+            raise ModelError(f"it must have {self.value(source).shape[2]} values of each kind, "
+                             f"not {sorted(shapes)}")
         if (variance < 0).any():
             raise ModelError("variances must not be negative")
         factor = finite(weight / np.sqrt(variance + np.float32(epsilon)))
@@ -221,7 +247,7 @@ class Builder:
 
     def activation(self, output: str, source: str, activation: Activation) -> None:
         """Apply ``activation``."""
-        self.change(output, source, replace(self.fold(output, source), activation=activation))
+        self.change(output, source, replace(self.fold(source), activation=activation))
 
     def clip(self, output: str, source: str, low: float, high: float) -> None:
         """Clip to the limits of an activation."""
@@ -231,7 +257,8 @@ class Builder:
         raise ModelError(f"limits must be 0 and 6, or 0 alone, not {low} and {high}")
 
     def pool(self, output: str, source: str, operation: Operation, kernel: Pair, stride: Pair,
-             border: tuple[int, int, int, int] = (0, 0, 0, 0), *, ceil: bool = False) -> None:
+             border: tuple[int, int, int, int] | str = (0, 0, 0, 0), *,
+             ceil: bool = False) -> None:
         """Take the greatest or the mean of windows, padding apart."""
         value = self.pixels(source)
         before, after = window(value.shape, kernel, stride, border, ceil=ceil)
@@ -261,7 +288,7 @@ class Builder:
             raise ModelError(f"the output must have the shape (1, {prod(value.shape)}), "
                              f"not {shape}")
         order = value.order if value.flat else f"flat {value.order}"
-        self.values[output] = replace(value, order=order)
+        self.derive(output, source, order=order)
 
     def turn(self, output: str, source: str, axes: tuple[int, ...]) -> None:
         """Exchange the axes of a value."""
@@ -271,40 +298,58 @@ class Builder:
         if (value.order, axes) not in turned:
             raise ModelError(f"axes must be exchanged from N, C, H, W to N, H, W, C or back, "
                              f"not {value.order} by {axes}")
-        self.values[output] = replace(value, order=turned[value.order, axes])
+        self.derive(output, source, order=turned[value.order, axes])
 
     def pad(self, output: str, source: str, border: tuple[int, int, int, int]) -> None:
         """Put zeros above, left, below, right."""
-        value = self.pixels(source)
+        self.pixels(source)
         if min(border) < 0:
             raise ModelError(f"padding must not be negative, {border}")
-        self.values[output] = replace(value, border=border)
+        self.derive(output, source, border=border)
 
-    def softmax(self, output: str, source: str) -> None:
-        """Take the softmax over the classes of a value of shape (1, n)."""
+    def softmax(self, output: str, source: str, axis: int = 1) -> None:
+        """Take the softmax over the classes of a value of one pixel, from ``axis`` of the graph."""
         value = self.value(source)
-        if value.shape[:2] != (1, 1):
-            raise ModelError(f"softmax must be over classes, not {value.shape}")
+        rank = 2 if value.flat else 4
+        if value.shape[:2] != (1, 1) or axis not in (value.channel_axis, value.channel_axis - rank):
+            raise ModelError(f"softmax must be over classes, not axis {axis} of {value.order} "
+                             f"{value.shape}")
         self.append(output, Operation.SOFTMAX, [value], value.shape, value.order)
 
 
-def window(shape: Shape, kernel: tuple[int, ...], stride: Pair, border: tuple[int, ...], *,
-           ceil: bool = False) -> tuple[Pair, Pair]:
-    """Return padding above and left, and height and width of what a sliding window gives."""
-    if min(kernel) < 1 or min(stride) < 1 or min(border) < 0:
-        raise ModelError(f"kernel and stride must be positive and padding not negative, not "
-                         f"{kernel}, {stride} and {border}")
+def window(shape: Shape, kernel: tuple[int, ...], stride: Pair,
+           border: tuple[int, int, int, int] | str,
+           more: tuple[int, int, int, int] = (0, 0, 0, 0), *, ceil: bool = False
+           ) -> tuple[Pair, Pair]:
+    """Return padding above and left, and height and width of what a sliding window gives.
+
+    ``border`` is what is padded above, left, below, right; ``"same"`` what makes the output as
+    large as the input over the stride, an odd zero below and right, ``"same lower"`` above and
+    left. ``more`` is what was padded before.
+    """
+    if len(kernel) != 2 or len(stride) != 2 or min(*kernel, *stride) < 1:
+        raise ModelError(f"kernel and stride must be two positive numbers each, not {kernel} and "
+                         f"{stride}")
+    padded = (shape[0] + more[0] + more[2], shape[1] + more[1] + more[3])
+    if border in ("same", "same lower"):
+        around = [max(0, (-(-size // step) - 1) * step + width - size)
+                  for size, step, width in zip(padded, stride, kernel, strict=True)]
+        less, rest = (around[0] // 2, around[1] // 2), (-(-around[0] // 2), -(-around[1] // 2))
+        border = (*less, *rest) if border == "same" else (*rest, *less)
+    if isinstance(border, str) or len(border) != 4 or min(border) < 0:
+        raise ModelError(f"padding must be same or four numbers, not negative, not {border}")
+    before = (border[0] + more[0], border[1] + more[1])
     sizes = []
     for axis in range(2):
-        room = shape[axis] + border[axis] + border[axis + 2] - kernel[axis]
+        room = padded[axis] + border[axis] + border[axis + 2] - kernel[axis]
         if room < 0:
-            raise ModelError(f"a kernel of {kernel} must fit its input of {shape[:2]}")
+            raise ModelError(f"a kernel of {kernel} must fit its input of {padded}")
         size = (-(-room // stride[axis]) if ceil else room // stride[axis]) + 1
         # A window that would begin behind the input isn't taken.
-        if ceil and (size - 1) * stride[axis] >= shape[axis] + border[axis]:
+        if ceil and (size - 1) * stride[axis] >= shape[axis] + before[axis]:
             size -= 1
         sizes.append(size)
-    return (border[0], border[1]), (sizes[0], sizes[1])
+    return before, (sizes[0], sizes[1])
 
 
 def bias_of(bias: FloatArray | None, filters: int) -> FloatArray:

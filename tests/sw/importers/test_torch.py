@@ -3,6 +3,7 @@ import pytest
 
 from sw.format.layers import Operation
 from sw.importers.npz import ModelError
+from sw.importers.onnx import load as load_onnx
 from sw.importers.pt2 import load
 from sw.importers.torch import from_module
 from sw.network import Activation
@@ -112,6 +113,36 @@ def test_files_in_core_operators(tmp_path, module, shape):
     program = torch.export.export(module.eval(), (torch.zeros(shape),)).run_decompositions()
     torch.export.save(program, tmp_path / "core.pt2")
     network = load(tmp_path / "core.pt2")
+    x = torch.randn(1, *shape[1:])
+    with torch.no_grad():
+        wanted = module(x).numpy()
+    found = network.run(np.moveaxis(x.numpy(), 1, -1))[-1]
+    assert found.reshape(wanted.shape) == pytest.approx(wanted, abs=1e-5)
+
+
+class Reused(nn.Module):
+    """Adds a value to its own ReLU."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.dropout = nn.Conv2d(2, 3, 3), nn.Dropout()
+
+    def forward(self, x):
+        x = self.conv(x)
+        return torch.relu(self.dropout(x)) + x
+
+
+def test_values_that_are_used_again_are_not_folded_into():
+    with pytest.raises(ModelError, match="must be a layer's output, used here alone"):
+        from_module(Reused(), torch.zeros(1, 2, 6, 6))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the one exporter without onnxscript
+@pytest.mark.parametrize("module, shape", [(Residual(), (1, 3, 12, 14)), (Means(), (1, 2, 9, 8))])
+def test_exported_onnx_models(tmp_path, module, shape):
+    path = tmp_path / "module.onnx"
+    torch.onnx.export(module.eval(), (torch.zeros(shape),), path, dynamo=False)
+    network = load_onnx(path)
     x = torch.randn(1, *shape[1:])
     with torch.no_grad():
         wanted = module(x).numpy()
