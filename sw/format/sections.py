@@ -218,6 +218,8 @@ def unpack_network(data: bytes) -> tuple[InputDescription, tuple[LayerDescriptor
     if len(data) < INPUT.size:
         raise FormatError(f"network: an input takes {INPUT.size} bytes, not {len(data)}")
     scale, mean, divisor, *shape, zero_point, count = INPUT.unpack_from(data)
+    if not count:
+        raise FormatError("network: image holds weights alone, without a network of 1 to 64 layers")
     if not 1 <= count <= MAX_LAYERS:
         raise FormatError(f"network: there must be 1 to {MAX_LAYERS} layers, not {count}")
     if len(data) != INPUT.size + count * LAYER.size:

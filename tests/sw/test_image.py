@@ -177,7 +177,7 @@ def test_wrong_sections_with_right_crcs(parts, data):
 
 @pytest.mark.parametrize("section, data, complaint", [
     (Section.NETWORK, bytes(28), "network: an input takes 32 bytes, not 28"),
-    (Section.NETWORK, bytes(32), "network: there must be 1 to 64 layers, not 0"),
+    (Section.NETWORK, bytes(32), "network: image holds weights alone, without a network"),
     (Section.SCHEDULE, bytes(8), "schedule: 3 layers take 144 bytes, not 8"),
     (Section.MULTIPLIER, bytes(4), "section MULTIPLIER: 8 channels take 32 bytes, not 4"),
     (Section.MULTIPLIER, bytes(32), "multipliers must be 1 to 2.*not 0"),
