@@ -1,4 +1,4 @@
-"""Command that compresses a network into a ROM image: ``python -m sw.compress digits``."""
+"""Command that compresses a model into a ROM image: ``python -m sw.compress digits``."""
 
 import argparse
 import json
@@ -9,62 +9,90 @@ from pathlib import Path
 from typing import get_args
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from .compression import DEFAULT_BITS, Compression, compare, compress
+from .compression import DEFAULT_BITS, Compression, LayerFigures, compare, compress
 from .format.target import PRESETS, Target
 from .image import write_image
 from .options import add_compression_options, add_size_options, resize
 from .quantize.codebook import MAX_CLUSTERS
 from .quantize.scales import Granularity
+from .weights import WeightsCompression, compress_weights
+from .zoo import holds_weights_alone
 
 
 __all__ = ["main"]
+
+
+DEFAULT_TARGET = "ulx3s:85F"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command with ``argv``, by default the command line's arguments."""
     arguments = parse(argv)
     try:
-        named = named_target(arguments.target)
-        target = resize(named, arguments) if named else None
-        if arguments.compare:
-            if target is None:
-                raise ValueError("Comparison must have a target, not none")
-            rows = compare(arguments.model, target=target)
-            chosen = rows[-1]
+        chosen: Compression | WeightsCompression
+        if holds_weights_alone(arguments.model):
+            rows: tuple[Compression, ...] = ()
+            chosen = compress_alone(arguments)
         else:
-            chosen = compress(arguments.model, quantiser=arguments.quantiser,
-                              codec=arguments.codec, bits=bits_of(arguments), target=target,
-                              granularity=arguments.granularity, data=arguments.data,
-                              calibration=arguments.calibrate)
-            rows = (chosen,)
-        output = arguments.output or Path("build") / f"{chosen.network.name}.hri"
+            rows = compress_network(arguments)
+            chosen = rows[-1]
+        output = arguments.output or Path("build") / f"{chosen.name}.hri"
         write_image(output, chosen.data)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 
     if arguments.json:
-        reports = [row.report() for row in rows]
         json.dump({"file": str(output)} | (
-            {"compared": reports} if arguments.compare else reports[0]), sys.stdout, indent=2)
+            {"compared": [row.report() for row in rows]} if arguments.compare
+            else chosen.report()), sys.stdout, indent=2)
         print()
         return
     console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(comparison(rows) if arguments.compare else layer_table(chosen))
+    console.print(comparison(rows) if arguments.compare else figure_table(chosen))
     size = chosen.size
     console.print(
-        f"weights {size.bytes_weights} bytes, network {size.bytes_network}, image "
+        f"weights {size.bytes_weights} bytes, "
+        f"{'network' if isinstance(chosen, Compression) else 'others'} {size.bytes_network}, image "
         f"{size.bytes_image}: ratio {size.ratio:.4f}, factor {size.factor:.2f} "
         f"(factor_int8 {size.factor_int8:.2f})", highlight=False)
     print(f"{output}: {size.bits_per_weight:.2f} b/w, factor {size.factor:.2f}, {judged(chosen)}")
 
 
+def compress_network(arguments: argparse.Namespace) -> tuple[Compression, ...]:
+    """Return the networks that were asked for; the last one becomes the image."""
+    named = named_target(arguments.target or DEFAULT_TARGET)
+    target = resize(named, arguments) if named else None
+    if arguments.compare:
+        if target is None:
+            raise ValueError("Comparison must have a target, not none")
+        return compare(arguments.model, target=target)
+    return (compress(arguments.model, quantiser=arguments.quantiser, codec=arguments.codec,
+                     bits=bits_of(arguments), target=target, granularity=arguments.granularity,
+                     data=arguments.data, calibration=arguments.calibrate),)
+
+
+def compress_alone(arguments: argparse.Namespace) -> WeightsCompression:
+    """Return the weights alone that were asked for."""
+    if arguments.target not in (None, "none"):
+        raise ValueError(f"Target of weights alone must be none, not {arguments.target}")
+    for name in ("data", "calibrate", "rows", "columns", "compare"):
+        if getattr(arguments, name) not in (None, False):
+            raise ValueError(f"Weights alone must be compressed without --{name}, which needs a "
+                             f"network")
+    return compress_weights(arguments.model, quantiser=arguments.quantiser, codec=arguments.codec,
+                            bits=bits_of(arguments), granularity=arguments.granularity)
+
+
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     defaults = ", ".join(f"{bits:g} for {name}" for name, bits in DEFAULT_BITS.items())
     parser = argparse.ArgumentParser(
-        prog="python -m sw.compress", description="Compress a network into a ROM image.")
-    parser.add_argument("model", metavar="NAME|FILE", help="network that ships, or a model file")
+        prog="python -m sw.compress", description="Compress a network, or weights alone, into a "
+        "ROM image.")
+    parser.add_argument("model", metavar="NAME|FILE", help="network that ships, a model file, or "
+                        "weights alone (.safetensors, .npz)")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE",
                         help="the image (default: build/NAME.hri)")
     add_compression_options(parser)
@@ -77,9 +105,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--granularity", choices=get_args(Granularity),
                         help="one scale for a layer's filters, or one for each (default: channel "
                              "for uniform, else tensor)")
-    parser.add_argument("--target", default="ulx3s:85F", metavar="BOARD:DEVICE",
+    parser.add_argument("--target", metavar="BOARD:DEVICE",
                         help="what will run the network; none for an image without a schedule, of "
-                             "any network (default: %(default)s)")
+                             f"any network (default: {DEFAULT_TARGET}; none for weights alone)")
     parser.add_argument("--data", type=Path, metavar="FILE",
                         help="npz of held-out inputs x and classes y (default: NAME_data.npz "
                              "beside an npz model)")
@@ -104,7 +132,10 @@ def bits_of(arguments: argparse.Namespace) -> float | None:
     return log2(clusters)
 
 
-def judged(compression: Compression) -> str:
+def judged(compression: Compression | WeightsCompression) -> str:
+    if isinstance(compression, WeightsCompression):
+        coded = len(compression.arrays)
+        return (f"{coded} arrays coded and {len(compression.image.arrays) - coded} plain")
     before, after = compression.accuracy_float, compression.accuracy_int
     if before is None or after is None:
         return "accuracy unknown without data"
@@ -121,15 +152,22 @@ def named_target(name: str) -> Target | None:
     return PRESETS[board, device]
 
 
-def layer_table(compression: Compression) -> Table:
-    table = Table(title=f"{compression.network.name}: {compression.quantiser}, {compression.codec}",
+def figure_table(compression: Compression | WeightsCompression) -> Table:
+    table = Table(title=f"{compression.name}: {compression.quantiser}, {compression.codec}",
                   title_justify="left")
-    table.add_column("layer")
+    parts: tuple[LayerFigures, ...]
+    if isinstance(compression, Compression):
+        table.add_column("layer")
+        parts = compression.layers
+    else:
+        table.add_column("array", overflow="fold")
+        parts = compression.arrays
     for heading in ("weights", "b/w", "entropy", "MSE", "max error", "SQNR dB"):
         table.add_column(heading, justify="right")
-    for layer in compression.layers:
-        table.add_row(layer.name, *figures(layer.weights, layer.bits_per_weight,
-                                           layer.layer_entropy, *vars(layer.distortion).values()))
+    for part in parts:
+        table.add_row(escape(part.name), *figures(
+            part.weights, part.bits_per_weight, part.layer_entropy,
+            *vars(part.distortion).values()))
     table.add_section()
     table.add_row("total", *figures(compression.size.weights, compression.size.bits_per_weight,
                                     compression.entropy, *vars(compression.distortion).values()))
@@ -137,7 +175,7 @@ def layer_table(compression: Compression) -> Table:
 
 
 def comparison(rows: Sequence[Compression]) -> Table:
-    table = Table(title=rows[0].network.name, title_justify="left")
+    table = Table(title=rows[0].name, title_justify="left")
     table.add_column("quantiser")
     table.add_column("codec")
     for heading in ("b/w", "entropy", "MSE", "max error", "SQNR dB", "bytes", "factor", "accuracy"):

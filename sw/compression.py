@@ -28,7 +28,8 @@ from .zoo import (IMPORTERS, Data, load_calibration, load_data, load_labelled, l
 
 
 __all__ = ["CODECS", "DEFAULT_BITS", "DEFAULT_CODEC", "DEFAULT_TARGET", "QUANTISERS",
-           "Compression", "LayerFigures", "compare", "compress", "measure_image"]
+           "Compression", "LayerFigures", "check_options", "compare", "compress", "fit",
+           "measure_image", "size_figures", "without_infinity"]
 
 
 #: What ``bits`` is by default. For digits, accuracy stays within a point even at 1.8 bits.
@@ -95,18 +96,20 @@ class Compression:
     accuracy_int: float | None
     n: int
 
+    @property
+    def name(self) -> str:
+        """What reports call the network."""
+        return self.network.name
+
     def report(self) -> dict[str, Any]:
         """Return all figures, named as in report.json; no SQNR where there is no error."""
-        sizes = {name: getattr(self.size, name) for name in (
-            "bytes_float32", "bytes_int8", "bytes_image", "bytes_weights", "bytes_network", "ratio",
-            "factor", "factor_int8", "bits_per_weight")}
         return {
             "model": {
                 "name": self.network.name, "weights": self.network.weights,
                 "macs": self.network.macs, "accuracy_float": self.accuracy_float,
                 "accuracy_int": self.accuracy_int, "n": self.n},
             "compression": {
-                "quantiser": self.quantiser, "codec": self.codec, **sizes,
+                "quantiser": self.quantiser, "codec": self.codec, **size_figures(self.size),
                 "entropy_bits_per_weight": self.entropy, **without_infinity(self.distortion)},
             "layers": [{
                 "name": layer.name, "weights": layer.weights,
@@ -154,13 +157,7 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
         weights or too large ones, the target can't run it (`ScheduleError`), or the automaton can't
         decode so many symbols.
     """
-    check_choice("Quantiser", quantiser, QUANTISERS)
-    codec = DEFAULT_CODEC[quantiser] if codec is None else codec
-    check_choice("Codec", codec, tuple(CODECS))
-    if error is not None and quantiser != "step":
-        raise ValueError(f"Only the step quantiser keeps to an error, not {quantiser}")
-    if granularity == "channel" and quantiser == "step":
-        raise ValueError("Granularity must be tensor for the step quantiser, not channel")
+    codec = check_options(quantiser, codec, error, granularity)
     source = load_source(model)
     trained = float_network(source) if isinstance(source, Network) else source
     samples = load_samples(model, source, data, calibration)
@@ -346,6 +343,26 @@ def accuracy(network: FloatNetwork | Network, data: Data) -> float | None:
 def without_infinity(distortion: Distortion) -> dict[str, float | None]:
     return {name: figure if isfinite(figure) else None
             for name, figure in asdict(distortion).items()}
+
+
+def size_figures(size: Size) -> dict[str, float]:
+    """Return the figures of a size, named as in report.json."""
+    return {name: getattr(size, name) for name in (
+        "bytes_float32", "bytes_int8", "bytes_image", "bytes_weights", "bytes_network", "ratio",
+        "factor", "factor_int8", "bits_per_weight")}
+
+
+def check_options(quantiser: str, codec: str | None, error: float | None,
+                  granularity: Granularity | None) -> str:
+    """Return the codec, by default the quantiser's, or refuse options that don't go together."""
+    check_choice("Quantiser", quantiser, QUANTISERS)
+    codec = DEFAULT_CODEC[quantiser] if codec is None else codec
+    check_choice("Codec", codec, tuple(CODECS))
+    if error is not None and quantiser != "step":
+        raise ValueError(f"Only the step quantiser keeps to an error, not {quantiser}")
+    if granularity == "channel" and quantiser == "step":
+        raise ValueError("Granularity must be tensor for the step quantiser, not channel")
+    return codec
 
 
 def check_choice(label: str, choice: str, choices: Sequence[str]) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .exporters.weights import FORMATS, float_weights
-from .image import load_image, write_image
+from .image import write_image
+from .weights_image import WeightsImage, load_any_image
 
 
 __all__ = ["main"]
@@ -16,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command with ``argv``, by default the command line's arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m sw.decompress", description="Restore the weights and biases of a ROM "
-        "image, as float32.")
+        "image, or the arrays of weights alone, as float32.")
     parser.add_argument("image", type=Path, metavar="IMAGE", help="the image")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE",
                         help=f"{' or '.join(FORMATS)} file (default: build/NAME.npz)")
@@ -25,13 +26,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         if output.suffix not in FORMATS:
             raise ValueError(f"Output must be a file {' or '.join(FORMATS)}, not {output.name}")
-        network = load_image(arguments.image).network
-        write_image(output, FORMATS[output.suffix](float_weights(network)))
+        image = load_any_image(arguments.image)
+        if isinstance(image, WeightsImage):
+            arrays, values = image.arrays, image.weights + image.plain_values
+            restored = f"{values} values of {len(arrays)} arrays"
+        else:
+            network = image.network
+            arrays = float_weights(network)
+            restored = f"{network.weights} weights of {len(network.weighted)} layers"
+        write_image(output, FORMATS[output.suffix](arrays))
     except OSError as error:
         sys.exit(f"error: {error.filename}: {error.strerror}")
     except ValueError as error:
         sys.exit(f"error: {arguments.image}: {error}")
-    print(f"{output}: {network.weights} weights of {len(network.weighted)} layers")
+    print(f"{output}: {restored}")
 
 
 if __name__ == "__main__":

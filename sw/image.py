@@ -44,8 +44,35 @@ MAX_UNSCHEDULED_BYTES = 64 << 20
 NO_TARGET = 0
 
 
+class Sized:
+    """An image's sizes.
+
+    Attributes
+    ----------
+    words : dict of Section to int
+        Length of each section, CRC apart.
+    """
+
+    words: dict[Section, int]
+
+    @property
+    def bytes_image(self) -> int:
+        """Bytes of the whole image."""
+        return 4 * (HEADER_WORDS + sum(self.words.values()) + len(self.words))
+
+    @property
+    def bytes_weights(self) -> int:
+        """Bytes that exist because of the weights."""
+        return 4 * sum(self.words[section] for section in WEIGHT_SECTIONS)
+
+    @property
+    def bytes_network(self) -> int:
+        """All other bytes."""
+        return self.bytes_image - self.bytes_weights
+
+
 @dataclass(frozen=True, eq=False)
-class Image:
+class Image(Sized):
     """What a ROM image holds.
 
     Parameters
@@ -79,21 +106,6 @@ class Image:
     def layer_codebooks(self) -> tuple[int, ...]:
         """Codebook of each layer."""
         return layer_codebooks(self.schedule, len(self.network.layers))
-
-    @property
-    def bytes_image(self) -> int:
-        """Bytes of the whole image."""
-        return 4 * (HEADER_WORDS + sum(self.words.values()) + len(self.words))
-
-    @property
-    def bytes_weights(self) -> int:
-        """Bytes that exist because of the weights."""
-        return 4 * sum(self.words[section] for section in WEIGHT_SECTIONS)
-
-    @property
-    def bytes_network(self) -> int:
-        """All other bytes."""
-        return self.bytes_image - self.bytes_weights
 
 
 def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbols],
@@ -263,11 +275,16 @@ def load_image(path: Path, *, target: Target | None = None) -> Image:
     OSError
         If the file can't be read.
     """
+    return read_image(read_bytes(path), name=path.stem, target=target)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return an image's bytes, or refuse too many."""
     with path.open("rb") as file:
         image = file.read(MAX_UNSCHEDULED_BYTES + 1)
     if len(image) > MAX_UNSCHEDULED_BYTES:
         raise FormatError(f"image must have at most {MAX_UNSCHEDULED_BYTES} bytes")
-    return read_image(image, name=path.stem, target=target)
+    return image
 
 
 def read_image(image: bytes, *, name: str = "image", target: Target | None = None) -> Image:
@@ -308,11 +325,7 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
             continue
         chosen, flat = flat[:layer.weights].reshape(layer.weight_shape), flat[layer.weights:]
         symbols.append(chosen)
-        if codebooks and int(chosen.max(initial=0)) >= len(codebooks[number]):
-            raise FormatError(f"coded data: index {chosen.max()} must be one of "
-                              f"{len(codebooks[number])}")
-        weights.append(np.array(codebooks[number], np.int8)[chosen] if codebooks
-                       else chosen.astype(np.uint8).view(np.int8))
+        weights.append(integers_of(chosen, codebooks[number] if codebooks else ()))
 
     try:
         network = Network(name, source, unpack_layers(sections, descriptors, weights,
@@ -324,6 +337,21 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
     if target is not None:
         check_target(target, target_hash, descriptors, records)
     return Image(network, target_hash, records, table, codebooks, tuple(symbols), words)
+
+
+def integers_of(symbols: Symbols, codebook: Sequence[int]) -> NDArray[np.int8]:
+    """Return the weights of symbols, which are the weights themselves where there is no codebook.
+
+    Raises
+    ------
+    FormatError
+        If a symbol has no entry.
+    """
+    if not codebook:
+        return symbols.astype(np.uint8).view(np.int8)
+    if int(symbols.max(initial=0)) >= len(codebook):
+        raise FormatError(f"coded data: index {symbols.max()} must be one of {len(codebook)}")
+    return np.array(codebook, np.int8)[symbols]
 
 
 def retarget(image: bytes, target: Target) -> bytes:

@@ -8,13 +8,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from .codecs import codec_name, layer_bits
 from .format.target import Target, find_targets
 from .image import NO_TARGET, Image, load_image
 from .metrics import entropy
+from .weights_image import WeightsImage, load_any_image
 
 
 __all__ = ["main"]
@@ -31,28 +34,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="print as JSON")
     arguments = parser.parse_args(argv)
     try:
-        image = load_image(arguments.file)
-        name, target = find_target(image.target_hash)
+        image = load_any_image(arguments.file)
+        target_hash = NO_TARGET if isinstance(image, WeightsImage) else image.target_hash
+        name, target = find_target(target_hash)
         if arguments.verify:
             if target is not None:
                 load_image(arguments.file, target=target)
-            elif image.target_hash != NO_TARGET:
-                raise ValueError(f"its target {image.target_hash:08x} isn't known")
+            elif target_hash != NO_TARGET:
+                raise ValueError(f"its target {target_hash:08x} isn't known")
     except OSError as error:
         sys.exit(f"error: {arguments.file}: {error.strerror}")
     except ValueError as error:
         sys.exit(f"error: {arguments.file}: {error}")
 
-    found = describe(image, name)
+    found = {"target_hash": f"{target_hash:08x}", "target": name} | describe(image)
     if arguments.json:
         json.dump({"file": str(arguments.file), "verified": arguments.verify} | found, sys.stdout,
                   indent=2)
         print()
         return
     show(found)
-    scheduled = image.target_hash != NO_TARGET
+    scheduled = target_hash != NO_TARGET
     verified = ", schedule as its target needs it" if arguments.verify and scheduled else ""
-    print(f"{arguments.file}: {image.bytes_image} bytes, {image.network.weights} weights decoded, "
+    print(f"{arguments.file}: {image.bytes_image} bytes, {count_weights(image)} weights decoded, "
           f"every CRC right{verified}")
 
 
@@ -66,8 +70,43 @@ def find_target(target_hash: int) -> tuple[str, Target | None]:
     return f"{', '.join(found)} with {target.decoder.name} decoder", target
 
 
-def describe(image: Image, target: str) -> dict[str, Any]:
-    weights = image.network.weights
+def count_weights(image: Image | WeightsImage) -> int:
+    return image.weights if isinstance(image, WeightsImage) else image.network.weights
+
+
+def describe(image: Image | WeightsImage) -> dict[str, Any]:
+    found = {
+        "sections": {section.name.lower(): 4 * words for section, words in image.words.items()},
+        "bytes_image": image.bytes_image, "bytes_weights": image.bytes_weights,
+        "bytes_network": image.bytes_network,
+        "bits_per_weight": 8 * image.bytes_weights / count_weights(image),
+        "entropy_bits_per_weight": entropy(image.symbols),
+        "codec": codec_name(image.table), "table": asdict(image.table),
+        "codebooks": image.codebooks}
+    if isinstance(image, WeightsImage):
+        return found | {"arrays": describe_arrays(image)}
+    return found | {
+        "input": asdict(image.network.input), "layers": describe_layers(image),
+        "schedule": [asdict(record) for record in image.schedule]}
+
+
+def describe_arrays(image: WeightsImage) -> list[dict[str, Any]]:
+    symbols = iter(zip(image.symbols, layer_bits(image.symbols, image.table), strict=True))
+    arrays = []
+    for array in image.descriptors:
+        entry: dict[str, Any] = {"name": array.name, "shape": array.shape, "values": array.size,
+                                 "coded": array.coded}
+        if array.coded:
+            chosen, bits = next(symbols)
+            entry |= {
+                "bits_per_weight": bits / chosen.size, "layer_entropy": entropy([chosen]),
+                "zeros": float(np.mean(image.arrays[array.name] == 0)),
+                "scales": len(array.scales)}
+        arrays.append(entry)
+    return arrays
+
+
+def describe_layers(image: Image) -> list[dict[str, Any]]:
     symbols = iter(zip(image.symbols, layer_bits(image.symbols, image.table), strict=True))
     layers = []
     for layer, codebook in zip(image.network.layers, image.layer_codebooks, strict=True):
@@ -81,17 +120,7 @@ def describe(image: Image, target: str) -> dict[str, Any]:
                 "layer_entropy": entropy([chosen]), "zeros": float((layer.weights == 0).mean()),
                 "codebook": codebook}
         layers.append(entry)
-    return {
-        "target_hash": f"{image.target_hash:08x}", "target": target,
-        "sections": {section.name.lower(): 4 * words for section, words in image.words.items()},
-        "bytes_image": image.bytes_image, "bytes_weights": image.bytes_weights,
-        "bytes_network": image.bytes_network,
-        "bits_per_weight": 8 * image.bytes_weights / weights,
-        "entropy_bits_per_weight": entropy(image.symbols),
-        "codec": codec_name(image.table), "table": asdict(image.table),
-        "codebooks": image.codebooks, "input": asdict(image.network.input), "layers": layers,
-        "schedule": [asdict(record) for record in image.schedule],
-    }
+    return layers
 
 
 def show(found: dict[str, Any]) -> None:
@@ -102,24 +131,55 @@ def show(found: dict[str, Any]) -> None:
     for section, size in found["sections"].items():
         sections.add_row(section, str(size))
     console.print(sections)
-
-    layers = Table("layer", "input", "output")
-    for heading in ("weights", "b/w", "entropy", "zeros", "codebook"):
-        layers.add_column(heading, justify="right")
-    for layer in found["layers"]:
-        shapes = [" x ".join(map(str, layer[shape])) for shape in ("input_shape", "output_shape")]
-        figures = [f"{layer['bits_per_weight']:.3f}", f"{layer['layer_entropy']:.3f}",
-                   f"{layer['zeros']:.1%}", str(layer["codebook"])] if layer["weights"] else []
-        layers.add_row(layer["name"], *shapes, str(layer["weights"]), *figures)
-    console.print(layers)
-
+    if "arrays" in found:
+        names = show_arrays(console, found["arrays"])
+    else:
+        names = show_layers(console, found["layers"])
     {"raw": show_raw, "huffman": show_prefix, "tans": show_tans}[found["codec"]](
-        console, found["table"], [layer["name"] for layer in found["layers"] if layer["weights"]])
+        console, found["table"], names)
     for number, centroids in enumerate(found["codebooks"]):
         console.print(f"codebook {number}: {' '.join(map(str, centroids))}")
+    others = "others" if "arrays" in found else "network"
     console.print(f"{found['bits_per_weight']:.3f} b/w, entropy "
                   f"{found['entropy_bits_per_weight']:.3f}; weights {found['bytes_weights']} "
-                  f"bytes, network {found['bytes_network']}")
+                  f"bytes, {others} {found['bytes_network']}")
+
+
+def show_layers(console: Console, layers: Sequence[dict[str, Any]]) -> list[str]:
+    """Print the layers of a network, and return the names of those with weights."""
+    table = Table("layer", "input", "output")
+    for heading in ("weights", "b/w", "entropy", "zeros", "codebook"):
+        table.add_column(heading, justify="right")
+    for layer in layers:
+        shapes = [lengths(layer[shape]) for shape in ("input_shape", "output_shape")]
+        figures = [*rates(layer), str(layer["codebook"])] if layer["weights"] else []
+        table.add_row(layer["name"], *shapes, str(layer["weights"]), *figures)
+    console.print(table)
+    return [layer["name"] for layer in layers if layer["weights"]]
+
+
+def show_arrays(console: Console, arrays: Sequence[dict[str, Any]]) -> list[str]:
+    """Print the arrays of weights alone, and return the names of those that are coded."""
+    table = Table()
+    table.add_column("array", overflow="fold")
+    table.add_column("shape")
+    for heading in ("values", "b/w", "entropy", "zeros", "scales"):
+        table.add_column(heading, justify="right")
+    for array in arrays:
+        figures = [*rates(array), str(array["scales"])] if array["coded"] else ["plain"]
+        table.add_row(escape(array["name"]), lengths(array["shape"]) or "scalar",
+                      str(array["values"]), *figures)
+    console.print(table)
+    return [escape(array["name"]) for array in arrays if array["coded"]]
+
+
+def lengths(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def rates(entry: dict[str, Any]) -> tuple[str, str, str]:
+    return (f"{entry['bits_per_weight']:.3f}", f"{entry['layer_entropy']:.3f}",
+            f"{entry['zeros']:.1%}")
 
 
 def show_raw(console: Console, table: dict[str, Any], layers: Sequence[str]) -> None:

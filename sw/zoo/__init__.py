@@ -11,8 +11,8 @@ from sw.importers.npz import Archive, ModelError, WeightsAlone
 from sw.network import FloatNetwork, Network, float_network
 
 
-__all__ = ["IMPORTERS", "NAMES", "Data", "load_calibration", "load_data", "load_labelled",
-           "load_model", "load_network", "load_source"]
+__all__ = ["IMPORTERS", "NAMES", "Data", "holds_weights_alone", "load_calibration", "load_data",
+           "load_labelled", "load_model", "load_network", "load_source"]
 
 
 FOLDER = Path(__file__).parent
@@ -67,6 +67,21 @@ def load_model(model: str | Path) -> FloatNetwork | Network | WeightsAlone:
     return network
 
 
+def holds_weights_alone(model: str | Path) -> bool:
+    """Return whether ``model``, a name or a file, is one of weights alone, without reading them.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or it is an npz file that can't be used.
+    """
+    path = find(model)
+    if path.suffix in IMPORTERS:
+        return IMPORTERS[path.suffix] == "safetensors"
+    with Archive(path) as archive:
+        return "network" not in archive.members
+
+
 def load_source(model: str | Path) -> FloatNetwork | Network:
     """Return the network that ``model``, a name or a file, stands for, as the file has it.
 
@@ -77,7 +92,8 @@ def load_source(model: str | Path) -> FloatNetwork | Network:
     """
     network = load_model(model)
     if isinstance(network, WeightsAlone):
-        raise ModelError(f"{model}: holds weights alone; a network needs a member 'network'")
+        raise ModelError(f"{model}: holds weights alone, without a network; sw.weights compresses "
+                         f"them")
     return network
 
 

@@ -1,0 +1,143 @@
+"""From weights alone, arrays without a network, to their ROM image, with everything measured."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .codecs import layer_bits
+from .compression import (DEFAULT_BITS, LayerFigures, check_options, fit, size_figures,
+                          without_infinity)
+from .format.arrays import ArrayDescriptor, check_arrays
+from .format.tables import AutomatonShape, RawShape, TansShape
+from .image import Decoder
+from .importers.npz import ModelError, WeightsAlone
+from .metrics import Distortion, Size, distortion, entropy
+from .quantize import FloatArray, quantise
+from .quantize.scales import Granularity
+from .weights_image import WeightsImage, build_weights_image, is_coded, read_weights_image
+from .zoo import load_model
+
+
+__all__ = ["WeightsCompression", "compress_weights"]
+
+
+@dataclass(frozen=True, eq=False)
+class WeightsCompression:
+    """A ROM image of weights alone and its figures.
+
+    Parameters
+    ----------
+    quantiser, codec, bits, error
+        As `compress_weights` was told.
+    data : bytes
+        The ROM image.
+    image : WeightsImage
+        What it holds.
+    arrays : tuple of LayerFigures
+        Of each array that is coded.
+    """
+
+    quantiser: str
+    codec: str
+    bits: float | None
+    error: float | None
+    data: bytes
+    image: WeightsImage
+    arrays: tuple[LayerFigures, ...]
+    size: Size
+    distortion: Distortion
+    entropy: float
+
+    @property
+    def name(self) -> str:
+        """What reports call the weights: the file's name."""
+        return self.image.name
+
+    def report(self) -> dict[str, Any]:
+        """Return all figures, named as in report.json; no SQNR where there is no error."""
+        return {
+            "model": {"name": self.name, "weights": self.size.weights,
+                      "plain_values": self.size.biases},
+            "compression": {
+                "quantiser": self.quantiser, "codec": self.codec, **size_figures(self.size),
+                "entropy_bits_per_weight": self.entropy, **without_infinity(self.distortion)},
+            "arrays": [{
+                "name": array.name, "weights": array.weights,
+                "bits_per_weight": array.bits_per_weight, "layer_entropy": array.layer_entropy,
+                **without_infinity(array.distortion)} for array in self.arrays],
+        }
+
+
+def compress_weights(model: str | Path | WeightsAlone, *, quantiser: str = "step",
+                     codec: str | None = None, bits: float | None = None,
+                     error: float | None = None, granularity: Granularity | None = None
+                     ) -> WeightsCompression:
+    """Compress weights alone into a ROM image, which no target runs.
+
+    Arrays of two axes or more are quantised and coded; their first axis counts the filters. Others
+    (biases, norms) are kept as they are. Errors count relative to each array's own weights.
+
+    Parameters
+    ----------
+    model : str or Path or WeightsAlone
+        A file of them, safetensors or npz, or they themselves.
+    quantiser, codec, bits, error, granularity
+        As in `sw.compression.compress`.
+
+    Raises
+    ------
+    ValueError
+        If an option is unknown or out of range, the file can't be used or holds a network
+        (`ModelError`), there are no arrays to code, or more than an image holds.
+    """
+    codec = check_options(quantiser, codec, error, granularity)
+    source = model if isinstance(model, WeightsAlone) else load_model(model)
+    if not isinstance(source, WeightsAlone):
+        raise ModelError(f"{model}: must hold weights alone, not a network")
+    names = [name for name, array in source.arrays.items() if is_coded(array)]
+    if not names:
+        raise ModelError(f"{source.name}: must have weights, arrays of two axes or more")
+    # Before much is computed: can an image hold them?
+    check_arrays([ArrayDescriptor(name, array.shape, (1.0,) if is_coded(array) else ())
+                  for name, array in source.arrays.items()])
+    bits = DEFAULT_BITS[quantiser] if bits is None else bits
+    shape = AutomatonShape()
+    decoders: dict[str, Decoder] = {
+        "huffman": shape, "raw": RawShape(), "tans": TansShape()}
+
+    weights: list[FloatArray] = [as_filters(source.arrays[name]) for name in names]
+    # Arrays are scaled anyhow: errors count relative to weights.
+    importance = [1 / np.maximum(np.square(array, dtype=np.float64).mean(keepdims=True), 1e-30)
+                  for array in weights]
+    try:
+        with np.errstate(over="raise", invalid="raise"):
+            grids = fit(weights, importance, quantiser, bits, error, granularity, shape, 1)
+            symbols = quantise(weights, grids, importance)
+    except FloatingPointError as complaint:
+        raise ValueError(f"{source.name}: weights must be smaller: {complaint}") from None
+    data = build_weights_image(source.arrays, grids, symbols, decoders[codec])
+    image = read_weights_image(data, name=source.name)
+    return measure(quantiser, codec, bits, error, source, data, image)
+
+
+def as_filters(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return an array in the shape that quantisers take: (first axis, 1, 1, n)."""
+    return array.reshape(len(array), 1, 1, -1)
+
+
+def measure(quantiser: str, codec: str, bits: float, error: float | None, source: WeightsAlone,
+            data: bytes, image: WeightsImage) -> WeightsCompression:
+    originals = [source.arrays[array.name] for array in image.coded]
+    restored = [image.arrays[array.name] for array in image.coded]
+    figures = tuple(
+        LayerFigures(array.name, array.size, taken / array.size, entropy([chosen]),
+                     distortion([original], [values]))
+        for array, chosen, taken, original, values in zip(
+            image.coded, image.symbols, layer_bits(image.symbols, image.table), originals,
+            restored, strict=True))
+    size = Size(image.weights, image.plain_values, image.bytes_image, image.bytes_weights)
+    return WeightsCompression(quantiser, codec, bits, error, data, image, figures, size,
+                              distortion(originals, restored), entropy(image.symbols))
