@@ -99,7 +99,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument("--bits", type=float, metavar="BITS",
                       help="bits per weight (step) or bits of a symbol (others; uniform: 1, 1.58, "
-                           f"2, 3, 4, 5, 6 or 8) (default: {defaults})")
+                           "2, 3, 4, 5, 6 or 8, for weights alone also 16) "
+                           f"(default: {defaults})")
     rate.add_argument("--clusters", type=int, metavar="K",
                       help="values that the codebook quantiser shares, 2 to 64, in place of --bits")
     parser.add_argument("--granularity", choices=get_args(Granularity),

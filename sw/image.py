@@ -16,8 +16,8 @@ from .format.schedule import RECORD_WORDS, ScheduleRecord
 from .format.sections import (HEADER_WORDS, MAX_WORDS, FormatError, Section, crc32, pack_code,
                               pack_header, pack_network, unpack_code, unpack_header,
                               unpack_network)
-from .format.tables import (RAW_WIDTHS, UNSCHEDULED_RAW_WIDTHS, AutomatonShape, CodeTable,
-                            RawShape, RawTable, TansCode, TansShape)
+from .format.tables import (RAW_WIDTHS, UNSCHEDULED_RAW_WIDTHS, WIDE_RAW_BITS, AutomatonShape,
+                            CodeTable, RawShape, RawTable, TansCode, TansShape)
 from .format.target import Target
 from .network import Layer, Network
 from .quantize import Grid, Symbols
@@ -310,8 +310,11 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
     if sections[Section.CODE] != pack_code(table):
         raise FormatError("code: what isn't used must be zero, and nothing may follow")
     codebooks = unpack_codebooks(sections[Section.CODEBOOK], table)
-    if records and isinstance(table, RawTable) and table.symbol_bits not in RAW_WIDTHS:
-        raise FormatError(f"code: raw symbols of {table.symbol_bits} bits have no schedule")
+    if isinstance(table, RawTable):
+        if table.symbol_bits == WIDE_RAW_BITS:
+            raise FormatError(f"code: a network must have no raw symbols of {WIDE_RAW_BITS} bits")
+        if records and table.symbol_bits not in RAW_WIDTHS:
+            raise FormatError(f"code: raw symbols of {table.symbol_bits} bits have no schedule")
 
     for record in records:
         if record.codebook >= max(1, len(codebooks)):

@@ -1,5 +1,6 @@
 """From weights alone, arrays without a network, to their ROM image, with everything measured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,20 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .codecs import layer_bits
-from .compression import (DEFAULT_BITS, LayerFigures, check_options, fit, size_figures,
-                          without_infinity)
+from .compression import (DEFAULT_BITS, LayerFigures, check_choice, check_options, fit,
+                          size_figures, without_infinity)
 from .format.arrays import ArrayDescriptor, check_arrays
-from .format.tables import AutomatonShape, RawShape, TansShape
+from .format.tables import WIDE_RAW_BITS, AutomatonShape, RawShape, TansShape
 from .image import Decoder
 from .importers.npz import ModelError, WeightsAlone
 from .metrics import Distortion, Size, distortion, entropy
-from .quantize import FloatArray, quantise
+from .quantize import FloatArray, Grid, LinearGrid, UniformQuantiser
 from .quantize.scales import Granularity
 from .weights_image import WeightsImage, build_weights_image, is_coded, read_weights_image
 from .zoo import load_model
 
 
 __all__ = ["WeightsCompression", "compress_weights"]
+
+
+#: Quantisers that need no network.
+QUANTISERS = ("step", "uniform", "codebook")
+
+#: What the coded data are for.
+DECODERS: dict[str, Decoder] = {
+    "huffman": AutomatonShape(), "raw": RawShape(), "tans": TansShape()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +94,7 @@ def compress_weights(model: str | Path | WeightsAlone, *, quantiser: str = "step
     model : str or Path or WeightsAlone
         A file of them, safetensors or npz, or they themselves.
     quantiser, codec, bits, error, granularity
-        As in `sw.compression.compress`.
+        As in `sw.compression.compress`; ``"uniform"`` may have 16 bits besides, coded raw.
 
     Raises
     ------
@@ -93,6 +102,7 @@ def compress_weights(model: str | Path | WeightsAlone, *, quantiser: str = "step
         If an option is unknown or out of range, the file can't be used or holds a network
         (`ModelError`), there are no arrays to code, or more than an image holds.
     """
+    check_choice("Quantiser of weights alone", quantiser, QUANTISERS)
     codec = check_options(quantiser, codec, error, granularity)
     source = model if isinstance(model, WeightsAlone) else load_model(model)
     if not isinstance(source, WeightsAlone):
@@ -104,21 +114,18 @@ def compress_weights(model: str | Path | WeightsAlone, *, quantiser: str = "step
     check_arrays([ArrayDescriptor(name, array.shape, (1.0,) if is_coded(array) else ())
                   for name, array in source.arrays.items()])
     bits = DEFAULT_BITS[quantiser] if bits is None else bits
-    shape = AutomatonShape()
-    decoders: dict[str, Decoder] = {
-        "huffman": shape, "raw": RawShape(), "tans": TansShape()}
-
     weights: list[FloatArray] = [as_filters(source.arrays[name]) for name in names]
     # Arrays are scaled anyhow: errors count relative to weights.
     importance = [1 / np.maximum(np.square(array, dtype=np.float64).mean(keepdims=True), 1e-30)
                   for array in weights]
     try:
         with np.errstate(over="raise", invalid="raise"):
-            grids = fit(weights, importance, quantiser, bits, error, granularity, shape, 1)
-            symbols = quantise(weights, grids, importance)
+            grids = fit_arrays(weights, importance, quantiser, bits, error, granularity)
+            symbols = [grid.quantise(array, factor) for grid, array, factor in zip(
+                grids, weights, importance, strict=True)]
     except FloatingPointError as complaint:
         raise ValueError(f"{source.name}: weights must be smaller: {complaint}") from None
-    data = build_weights_image(source.arrays, grids, symbols, decoders[codec])
+    data = build_weights_image(source.arrays, grids, symbols, DECODERS[codec])
     image = read_weights_image(data, name=source.name)
     return measure(quantiser, codec, bits, error, source, data, image)
 
@@ -126,6 +133,16 @@ def compress_weights(model: str | Path | WeightsAlone, *, quantiser: str = "step
 def as_filters(array: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return an array in the shape that quantisers take: (first axis, 1, 1, n)."""
     return array.reshape(len(array), 1, 1, -1)
+
+
+def fit_arrays(weights: Sequence[FloatArray], importance: Sequence[FloatArray], quantiser: str,
+               bits: float, error: float | None, granularity: Granularity | None
+               ) -> Sequence[Grid | LinearGrid]:
+    """Return the grid of each array; one codebook serves all of them."""
+    if quantiser == "uniform" and bits == WIDE_RAW_BITS:
+        wide = UniformQuantiser(granularity or "channel")
+        return wide.fit_arrays(weights, importance, WIDE_RAW_BITS)
+    return fit(weights, importance, quantiser, bits, error, granularity, AutomatonShape(), 1)
 
 
 def measure(quantiser: str, codec: str, bits: float, error: float | None, source: WeightsAlone,

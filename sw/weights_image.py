@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .codecs import decode
+from .codecs import RawCodec, decode
 from .format.arrays import ArrayDescriptor, holds_arrays, pack_arrays, unpack_arrays
 from .format.sections import (FormatError, Section, pack_code, unpack_code, unpack_header)
-from .format.tables import UNSCHEDULED_RAW_WIDTHS, AutomatonShape, CodeTable
+from .format.tables import (UNSCHEDULED_RAW_WIDTHS, WIDE_RAW_BITS, AutomatonShape, CodeTable,
+                            RawShape, RawTable)
 from .image import (NO_TARGET, Decoder, Image, Sized, code, integers_of, pack_sections, read_bytes,
                     read_image, unpack_codebooks, unpack_sections)
-from .quantize import Grid, Symbols
+from .quantize import Grid, LinearGrid, Symbols
 
 
 __all__ = ["WeightsImage", "build_weights_image", "is_coded", "load_any_image",
@@ -78,8 +79,8 @@ def is_coded(array: NDArray[np.float32]) -> bool:
     return array.ndim > 1 and array.size > 0
 
 
-def build_weights_image(arrays: Arrays, grids: Sequence[Grid], symbols: Sequence[Symbols],
-                        decoder: Decoder | None = None) -> bytes:
+def build_weights_image(arrays: Arrays, grids: Sequence[Grid | LinearGrid],
+                        symbols: Sequence[Symbols], decoder: Decoder | None = None) -> bytes:
     """Return the image of ``arrays``, without a schedule.
 
     Parameters
@@ -89,7 +90,7 @@ def build_weights_image(arrays: Arrays, grids: Sequence[Grid], symbols: Sequence
         plain.
     grids, symbols : sequence
         Of each coded array, in order: what its symbols stand for, and they themselves, of any shape
-        with as many values.
+        with as many values. Linear grids are coded raw, with 16 bits.
     decoder : RawShape, AutomatonShape or TansShape, optional
         What the coded data are for; by default, an automaton.
 
@@ -105,8 +106,7 @@ def build_weights_image(arrays: Arrays, grids: Sequence[Grid], symbols: Sequence
     described = pack_arrays(descriptors)
     shapes = [array.weight_shape for array in descriptors if array.coded]
     shaped = [chosen.reshape(shape) for chosen, shape in zip(symbols, shapes, strict=True)]
-    table, coded, codebooks = code(grids, shaped, decoder or AutomatonShape(),
-                                   UNSCHEDULED_RAW_WIDTHS)
+    table, coded, codebooks = code_arrays(grids, shaped, decoder or AutomatonShape())
     if len(codebooks) > 1:
         raise ValueError(f"Arrays must share one codebook, not {len(codebooks)}")
     sections = dict.fromkeys(Section, b"") | {
@@ -118,6 +118,19 @@ def build_weights_image(arrays: Arrays, grids: Sequence[Grid], symbols: Sequence
         Section.CODED_DATA: coded,
     }
     return pack_sections(sections, None)
+
+
+def code_arrays(grids: Sequence[Grid | LinearGrid], symbols: Sequence[Symbols], decoder: Decoder
+                ) -> tuple[CodeTable, bytes, list[tuple[int, ...]]]:
+    narrow = [grid for grid in grids if isinstance(grid, Grid)]
+    if len(narrow) == len(grids):
+        return code(narrow, symbols, decoder, UNSCHEDULED_RAW_WIDTHS)
+    if not isinstance(decoder, RawShape):
+        raise ValueError(f"Weights of {WIDE_RAW_BITS} bits must be coded raw")
+    table = RawTable(WIDE_RAW_BITS)
+    integers = [grid.integers(chosen).astype(np.int16).ravel()
+                for grid, chosen in zip(grids, symbols, strict=True)]
+    return table, RawCodec().encode(np.concatenate(integers).view(np.uint16), table), []
 
 
 def load_any_image(path: Path) -> Image | WeightsImage:
@@ -180,7 +193,9 @@ def read_weights_image(image: bytes, *, name: str = "image") -> WeightsImage:
             continue
         chosen, flat = flat[:array.size].reshape(array.weight_shape), flat[array.size:]
         symbols.append(chosen)
-        arrays[array.name] = restore(array, integers_of(chosen, codebooks[0] if codebooks else ()))
+        integers = (chosen.astype(np.uint16).view(np.int16) if table == RawTable(WIDE_RAW_BITS)
+                    else integers_of(chosen, codebooks[0] if codebooks else ()))
+        arrays[array.name] = restore(array, integers)
     return WeightsImage(name, arrays, descriptors, table, codebooks, tuple(symbols), words)
 
 
@@ -195,7 +210,7 @@ def unpack_plain(data: bytes, descriptors: Sequence[ArrayDescriptor]) -> NDArray
     return values
 
 
-def restore(array: ArrayDescriptor, integers: NDArray[np.int8]) -> NDArray[np.float32]:
+def restore(array: ArrayDescriptor, integers: NDArray[np.integer]) -> NDArray[np.float32]:
     """Return the floats of an array's integers; those beyond float32 are refused."""
     scales = np.array(array.scales).reshape(-1, 1, 1, 1)
     with np.errstate(over="ignore", under="ignore"):

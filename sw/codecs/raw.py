@@ -43,9 +43,12 @@ class RawCodec:
 
     def encode(self, symbols: NDArray[np.integer], table: RawTable) -> bytes:
         """Return coded data, whole words of 32 bits."""
-        narrow = np.asarray(symbols).astype(np.uint8)
-        bits = narrow[:, None] >> np.arange(table.symbol_bits, dtype=np.uint8) & 1
-        coded = np.packbits(bits, bitorder="little").tobytes()
+        if table.symbol_bits % 8 == 0:
+            coded = np.asarray(symbols).astype(f"<u{table.symbol_bits // 8}").tobytes()
+        else:
+            narrow = np.asarray(symbols).astype(np.uint8)
+            bits = narrow[:, None] >> np.arange(table.symbol_bits, dtype=np.uint8) & 1
+            coded = np.packbits(bits, bitorder="little").tobytes()
         return coded.ljust(4 * coded_words(len(symbols), table), b"\0")
 
     def decode(self, coded: bytes, table: RawTable, count: int) -> NDArray[np.int64]:
@@ -59,12 +62,18 @@ class RawCodec:
         if len(coded) != coded_words(count, table) * 4:
             raise FormatError(f"coded data: {count} symbols of {table.symbol_bits} bits take "
                               f"{coded_words(count, table) * 4} bytes, not {len(coded)}")
-        bits = np.unpackbits(np.frombuffer(coded, np.uint8), bitorder="little")
-        places = 1 << np.arange(table.symbol_bits)
         used = count * table.symbol_bits
-        if bits[used:].any():
+        if table.symbol_bits % 8 == 0:
+            padding: NDArray[np.uint8] = np.frombuffer(coded, np.uint8, offset=used // 8)
+            symbols: NDArray[np.int64] = np.frombuffer(
+                coded[:used // 8], f"<u{table.symbol_bits // 8}").astype(np.int64)
+        else:
+            bits = np.unpackbits(np.frombuffer(coded, np.uint8), bitorder="little")
+            padding = bits[used:]
+            symbols = bits[:used].reshape(-1, table.symbol_bits) @ (
+                1 << np.arange(table.symbol_bits))
+        if padding.any():
             raise FormatError("coded data: padding must be zero")
-        symbols: NDArray[np.int64] = bits[:used].reshape(-1, table.symbol_bits) @ places
         return symbols
 
     def layer_bits(self, layers: Sequence[NDArray[np.integer]], table: RawTable) -> list[int]:

@@ -5,8 +5,8 @@ from functools import cached_property
 
 
 __all__ = ["GROUP", "MAX_CODE_LENGTH", "MAX_EXACT", "MAX_RUNS", "MAX_SYMBOLS", "MAX_TABLES",
-           "RAW_ENTRIES", "RAW_WIDTHS", "UNSCHEDULED_RAW_WIDTHS", "AutomatonShape", "CodeTable",
-           "LayerCode", "PrefixTable", "RawShape", "RawTable", "TansCode", "TansShape",
+           "RAW_ENTRIES", "RAW_WIDTHS", "UNSCHEDULED_RAW_WIDTHS", "WIDE_RAW_BITS", "AutomatonShape",
+           "CodeTable", "LayerCode", "PrefixTable", "RawShape", "RawTable", "TansCode", "TansShape",
            "TansTable"]
 
 
@@ -24,6 +24,9 @@ RAW_WIDTHS = (1, 2, 4, 8)
 
 #: Bits that they may have in an image that no gateware reads.
 UNSCHEDULED_RAW_WIDTHS = (1, 2, 3, 4, 5, 6, 8)
+
+#: Bits that they may have in weights alone, besides.
+WIDE_RAW_BITS = 16
 
 #: Entries of a codebook for raw symbols; of more than 4 bits, as many as there are.
 RAW_ENTRIES = 16
@@ -131,25 +134,25 @@ class AutomatonShape:
 class RawTable:
     """Table of a raw code: each symbol is written with ``symbol_bits`` bits.
 
-    Symbols of 8 bits are weights, in two's complement; others are indices into a codebook. Gateware
-    reads ``RAW_WIDTHS`` alone.
+    Symbols of 8 and 16 bits are weights, in two's complement; others are indices into a codebook.
+    Gateware reads ``RAW_WIDTHS`` alone; networks have no weights of 16 bits.
 
     Raises
     ------
     ValueError
-        If the width isn't one of ``UNSCHEDULED_RAW_WIDTHS``.
+        If the width isn't one of ``UNSCHEDULED_RAW_WIDTHS``, nor ``WIDE_RAW_BITS``.
     """
 
     symbol_bits: int
 
     def __post_init__(self) -> None:
-        if self.symbol_bits not in UNSCHEDULED_RAW_WIDTHS:
-            raise ValueError(f"Raw symbols must have 1 to 6 or 8 bits, not {self.symbol_bits}")
+        if self.symbol_bits not in (*UNSCHEDULED_RAW_WIDTHS, WIDE_RAW_BITS):
+            raise ValueError(f"Raw symbols must have 1 to 6, 8 or 16 bits, not {self.symbol_bits}")
 
     @property
     def entries(self) -> int:
         """Entries of a codebook; 0 if there is none."""
-        return 0 if self.symbol_bits == 8 else max(RAW_ENTRIES, 1 << self.symbol_bits)
+        return 0 if self.symbol_bits >= 8 else max(RAW_ENTRIES, 1 << self.symbol_bits)
 
 
 @dataclass(frozen=True)

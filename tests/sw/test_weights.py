@@ -14,6 +14,7 @@ from sw.export import main as export_command
 from sw.exporters.weights import safetensors
 from sw.format.arrays import ArrayDescriptor, pack_arrays
 from sw.format.sections import FormatError, Section, crc32, pack_header
+from sw.format.tables import RawTable
 from sw.format.target import PRESETS
 from sw.image import NO_TARGET, load_image, read_image, retarget, write_image
 from sw.importers.npz import ModelError, WeightsAlone
@@ -138,6 +139,41 @@ def test_a_scale_for_each_slice(weights):
     assert [len(array.scales) for array in image.coded] == [9, 6, 1]
     image = compress_weights(weights, quantiser="uniform", bits=4, granularity="tensor").image
     assert [len(array.scales) for array in image.coded] == [1, 1, 1]
+
+
+def test_16_bits(weights):
+    result = compress_weights(weights, quantiser="uniform", bits=16)
+    assert result.image.table == RawTable(16)
+    assert result.size.bytes_weights == 4 + 2 * 700
+    for array, scales in zip(result.arrays, (9, 6, 1), strict=True):
+        descriptor = next(found for found in result.image.coded if found.name == array.name)
+        assert len(descriptor.scales) == scales
+        original = weights.arrays[array.name].reshape(len(weights.arrays[array.name]), -1)
+        integers = result.image.arrays[array.name].reshape(original.shape) / np.array(
+            descriptor.scales).reshape(-1, 1)
+        greatest = np.abs(integers).max(axis=1)
+        assert greatest == pytest.approx(32767, abs=0.01)
+        assert np.abs(integers - np.rint(integers)).max() < 0.01
+        assert array.distortion.max_abs_error <= 0.501 * max(descriptor.scales)
+    for name, array in weights.arrays.items():
+        if name in ("norm", "scale", "nothing"):
+            assert same_bits(result.image.arrays[name], array)
+    with pytest.raises(ValueError, match="Weights of 16 bits must be coded raw"):
+        compress_weights(weights, quantiser="uniform", bits=16, codec="tans")
+
+
+def test_least_integer_of_16_bits(weights):
+    image = compress_weights(weights, quantiser="uniform", bits=16).data
+    coded = bytes.fromhex("0080 ff7f") + bytes(2 * 698)
+    read = read_weights_image(with_section(image, Section.CODED_DATA, coded))
+    scale = read.coded[0].scales[0]
+    assert read.arrays["emb[0].weight"][0, :2] == pytest.approx([-32768 * scale, 32767 * scale])
+
+
+def test_no_network_has_16_bits():
+    image = compress("digits", quantiser="uniform", target=None).data
+    with pytest.raises(FormatError, match="code: a network must have no raw symbols of 16 bits"):
+        read_image(with_section(image, Section.CODE, bytes([0, 16, 0, 0])))
 
 
 def test_arrays_of_zeros():
@@ -298,7 +334,8 @@ def test_networks_and_weights_alone_are_told_apart(tmp_path, compression):
 @pytest.mark.parametrize("arrays, options, complaint", [
     ({"b": np.ones(3, np.float32)}, {}, "a: must have weights, arrays of two axes or more"),
     ({}, {}, "a: must have weights"),
-    (SMALL, {"quantiser": "best"}, "Quantiser must be one of step, uniform, codebook, not best"),
+    (SMALL, {"quantiser": "best"},
+     "Quantiser of weights alone must be one of step, uniform, codebook, not best"),
     (SMALL, {"codec": "zip"}, "Codec must be one of raw, huffman, tans, not zip"),
     (SMALL, {"quantiser": "uniform", "error": 1}, "Only the step quantiser keeps to an error"),
     (SMALL, {"granularity": "channel"}, "Granularity must be tensor for the step quantiser"),
@@ -412,7 +449,8 @@ def test_decompress_refuses_names_that_a_file_cannot_hold(tmp_path, name, suffix
 
 @pytest.mark.parametrize("quantiser, codec, bits, most", [
     ("step", "huffman", 2.25, 9500), ("step", "tans", 4, 14300), ("codebook", "tans", 4, 15000),
-    ("uniform", "raw", 8, 31000)])
+    ("uniform", "raw", 8, 31000),
+    ("uniform", "raw", 16, 53000)])
 def test_keyword_spotting(tmp_path, quantiser, codec, bits, most):
     network = load_model(shared_file("models/kws_ref_model_float32.tflite"))
     assert isinstance(network, FloatNetwork)

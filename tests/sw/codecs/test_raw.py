@@ -16,6 +16,7 @@ from sw.format.tables import UNSCHEDULED_RAW_WIDTHS, RawTable
     (5, [1, 31, 0, 0, 0, 0, 21], "e103004005000000"),
     (6, [1, 63, 2], "c12f0000"),
     (8, [1, 0x80, 0xff, 4, 5], "0180ff0405000000"),
+    (16, [1, 0x8000, 0xfffe], "01000080feff0000"),
 ])
 def test_golden_words(bits, symbols, words):
     coded = RawCodec().encode(np.array(symbols), RawTable(bits))
@@ -46,7 +47,7 @@ def test_narrowest_table_without_a_schedule(most, bits):
 
 @pytest.mark.parametrize("bits", [0, 7, 9])
 def test_widths_that_nobody_reads_rejected(bits):
-    with pytest.raises(ValueError, match=f"must have 1 to 6 or 8 bits, not {bits}"):
+    with pytest.raises(ValueError, match=f"must have 1 to 6, 8 or 16 bits, not {bits}"):
         RawTable(bits)
 
 
@@ -67,3 +68,10 @@ def test_symbols_beyond_a_byte_rejected(symbols, complaint):
 def test_bad_coded_data_rejected(coded, count, complaint):
     with pytest.raises(FormatError, match=complaint):
         decode(bytes.fromhex(coded), RawTable(4), count)
+
+
+@pytest.mark.parametrize("bits, coded", [(8, "01020001"), (16, "0100020000000100")])
+def test_padding_of_whole_bytes_rejected(bits, coded):
+    with pytest.raises(FormatError, match="padding must be zero"):
+        decode(bytes.fromhex(coded), RawTable(bits), 3)
+    assert decode(bytes.fromhex(coded), RawTable(bits), 4)[:2].tolist() == [1, 2]

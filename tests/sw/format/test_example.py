@@ -12,7 +12,8 @@ from sw.format.schedule import HALFWORDS
 from sw.format.sections import (HEADER_WORDS, MAGIC, MAX_LAYERS, MAX_WEIGHTS, MAX_WORDS, VERSION,
                                 Section)
 from sw.format.tables import (GROUP, MAX_CODE_LENGTH, MAX_RUNS, RAW_ENTRIES, RAW_WIDTHS,
-                              UNSCHEDULED_RAW_WIDTHS, AutomatonShape, PrefixTable)
+                              UNSCHEDULED_RAW_WIDTHS, WIDE_RAW_BITS, AutomatonShape,
+                              PrefixTable)
 from sw.format.target import Target
 from sw.image import MAX_BYTES, build_image, read_image
 from sw.network import Layer, Network
@@ -85,7 +86,8 @@ def test_names_and_limits(example):
                       f"{MAX_WEIGHTS:,}", f"{MAX_WINDOW:,} pixels",
                       f"{RAW_ENTRIES} with raw symbols",
                       f"| bits of a symbol | {', '.join(map(str, RAW_WIDTHS))}; without a schedule",
-                      f"without a schedule also {', '.join(map(str, others))} |"):
+                      f"without a schedule also {', '.join(map(str, others))}; in weights alone",
+                      f"in weights alone also {WIDE_RAW_BITS} |"):
         assert statement in text, statement
 
 
