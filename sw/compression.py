@@ -1,6 +1,6 @@
 """From a trained network to its ROM image, with everything measured on the way."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from math import isfinite, prod
@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import golden
-from .codecs import CODECS, codec_name, layer_bits
+from .codecs import (CODECS, Codec, HuffmanCodec, RawCodec, TansCodec, codec_name, layer_bits)
 from .format.sections import FormatError
 from .format.target import PRESETS, Target
 from .format.tables import AutomatonShape, PrefixTable, RawShape, TansShape
-from .image import Image, build_image, load_image, read_image
+from .image import Decoder, Image, build_image, load_image, read_image
 from .metrics import Distortion, Size, distortion, entropy
 from .network import (FloatNetwork, Layer, Network, Quantisation, calibrate, calibrate_input,
                       float_network, integer_network, replace_weights)
 from .quantize import (CodebookQuantiser, FloatArray, Grid, Quantiser, StepQuantiser, Symbols,
                        UniformQuantiser, correct_biases, quantise)
+from .quantize.compensated import compensate
 from .quantize.grid import zigzag
 from .quantize.scales import Granularity
+from .score import answer, score
 from .zoo import (IMPORTERS, Data, load_calibration, load_data, load_labelled, load_network,
                   load_source)
 
@@ -33,10 +34,11 @@ __all__ = ["CODECS", "DEFAULT_BITS", "DEFAULT_CODEC", "DEFAULT_TARGET", "QUANTIS
 
 
 #: What ``bits`` is by default. For digits, accuracy stays within a point even at 1.8 bits.
-DEFAULT_BITS = {"step": 2.25, "uniform": 8, "codebook": 4}
+DEFAULT_BITS = {"step": 2.25, "uniform": 8, "codebook": 4, "compensated": 3}
 QUANTISERS = tuple(DEFAULT_BITS)
 #: An automaton's alphabet is too small for 8 bits.
-DEFAULT_CODEC = {"step": "huffman", "uniform": "raw", "codebook": "huffman"}
+DEFAULT_CODEC = {"step": "huffman", "uniform": "raw", "codebook": "huffman",
+                 "compensated": "huffman"}
 DEFAULT_TARGET = PRESETS["ulx3s", "85F"]
 
 
@@ -128,13 +130,14 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
     ----------
     model : str or Path
         Name of a network that ships, or a model file: npz, tflite, onnx or pt2.
-    quantiser : {"step", "uniform", "codebook"}
-        How weights become symbols. ``"uniform"`` with 8 bits keeps an int8 model as it is.
+    quantiser : {"step", "uniform", "codebook", "compensated"}
+        How weights become symbols. ``"uniform"`` with 8 bits keeps an int8 model as it is;
+        ``"compensated"`` rounds by the effect on the network's outputs, and needs inputs.
     codec : {"huffman", "raw", "tans"}, optional
         How symbols are coded. The target's decoder is made to match. By default ``DEFAULT_CODEC``.
     bits : float, optional
-        Rate of the step quantiser, in bits per weight with the code table; bits of a symbol for the
-        others, ``log2(12)`` for 12 shared weights. By default ``DEFAULT_BITS``.
+        Rate of the step and the compensated quantiser, in bits per weight with the code table; bits
+        of a symbol for the others, ``log2(12)`` for 12 shared weights. By default ``DEFAULT_BITS``.
     error : float, optional
         Mean squared error that the step quantiser keeps to, in place of ``bits``.
     granularity : {"tensor", "channel"}, optional
@@ -148,7 +151,9 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
         others as the user's.
     calibration : Path, optional
         npz file of inputs ``x``, e.g. 100 training samples. Float models of other projects need
-        them; int8 ones have their biases corrected only with them.
+        them, and the compensated quantiser; others correct biases only with them. If they are those
+        in ``data``, or only ``data`` are given, a seeded half of these calibrates and the other one
+        judges.
 
     Raises
     ------
@@ -160,7 +165,8 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
     codec = check_options(quantiser, codec, error, granularity)
     source = load_source(model)
     trained = float_network(source) if isinstance(source, Network) else source
-    samples = load_samples(model, source, data, calibration)
+    needed = quantiser == "compensated" or (source is trained and is_foreign(model))
+    samples = load_samples(model, source, data, calibration, calibrates=needed)
     if source is trained and not samples.calibration.size:
         raise ValueError(f"{model}: a float network must be calibrated: give inputs with "
                          f"--calibrate FILE.npz")
@@ -186,6 +192,16 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
             network = source
             grids, symbols = keep(network.weighted)
             restored = weights
+        elif quantiser == "compensated":
+            if not samples.calibration.size:
+                raise ValueError(f"{model}: the compensated quantiser must have inputs: give "
+                                 f"--calibrate FILE.npz")
+            found = compensate(trained, samples.calibration, bits=bits, rate=rate_of(decoder),
+                               limit=greatest_integer(decoder))
+            grids, symbols = found.grids, list(found.symbols)
+            restored = [grid.restore(chosen) for grid, chosen in zip(grids, symbols, strict=True)]
+            network = quantised_network(source, trained, found.network, samples.calibration, grids,
+                                        symbols, as_tflite=target is None)
         else:
             # Layers of models from elsewhere are scaled anyhow: errors count relative to weights.
             importance = ([1 / np.maximum(np.square(layer).mean(keepdims=True), 1e-30)
@@ -194,10 +210,10 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
                         target.codebooks if target else 1)
             symbols = quantise(weights, grids, importance)
             restored = [grid.restore(chosen) for grid, chosen in zip(grids, symbols, strict=True)]
-            network = quantised_network(
-                source, trained, samples.calibration, restored,
-                [(grid.integers(chosen), grid.scale)
-                 for grid, chosen in zip(grids, symbols, strict=True)], as_tflite=target is None)
+            corrected = (correct_biases(trained, restored, samples.calibration)
+                         if samples.calibration.size else trained)
+            network = quantised_network(source, trained, corrected, samples.calibration, grids,
+                                        symbols, as_tflite=target is None)
         contents = build_image(network, grids, symbols, target, decoder)
         image = read_image(contents, name=network.name, target=target)
         return measure(quantiser, codec, bits, error, target, contents, image, network, restored,
@@ -210,8 +226,12 @@ def is_foreign(model: str | Path) -> bool:
 
 
 def load_samples(model: str | Path, source: FloatNetwork | Network, data: Path | None,
-                 calibration: Path | None) -> Data:
-    """Return the data that the user names, or those that lie beside the model, or none."""
+                 calibration: Path | None, *, calibrates: bool) -> Data:
+    """Return the data that the user names, or those that lie beside the model, or none.
+
+    Of one file a seeded half calibrates and the other judges, where it is named for both or is the
+    only one and ``calibrates`` says that inputs are needed.
+    """
     nothing = np.empty((0, *source.input_shape))
     samples = (Data(nothing, np.empty(0, np.int64), nothing) if is_foreign(model) or data
                else load_data(model))
@@ -220,6 +240,11 @@ def load_samples(model: str | Path, source: FloatNetwork | Network, data: Path |
         samples = replace(samples, x=x, y=y)
     if calibration is not None:
         samples = replace(samples, calibration=load_calibration(calibration))
+    if data is not None and (calibration == data or (calibrates and calibration is None)):
+        order = np.random.default_rng(0).permutation(len(samples.y))
+        half = len(order) // 2
+        samples = Data(samples.x[np.sort(order[half:])], samples.y[np.sort(order[half:])],
+                       samples.x[np.sort(order[:half])])
     return replace(samples, x=users_inputs(model, source, samples.x),
                    calibration=users_inputs(model, source, samples.calibration))
 
@@ -242,11 +267,26 @@ def keep(layers: Sequence[Layer]) -> tuple[tuple[Grid, ...], list[Symbols]]:
             [np.where(values < 0, -2 * values - 1, 2 * values) for values in weights])
 
 
+def rate_of(decoder: Decoder) -> Callable[[Sequence[Symbols]], float]:
+    """Return what tells how many bits zigzag symbols take, coded for ``decoder``."""
+    if isinstance(decoder, TansShape):
+        tans = TansCodec(decoder)
+        return lambda layers: tans.bits([(chosen >> 1) ^ -(chosen & 1) for chosen in layers])
+    codec: Codec[Any] = (RawCodec() if isinstance(decoder, RawShape) else HuffmanCodec(decoder))
+    return codec.bits
+
+
+def greatest_integer(decoder: Decoder) -> int:
+    """Return the greatest integer of a quantiser whose symbols ``decoder`` decodes."""
+    return (decoder.symbols - 1) // 2 if isinstance(decoder, AutomatonShape) else 63
+
+
 def quantised_network(source: FloatNetwork | Network, trained: FloatNetwork,
-                      calibration: NDArray[Any], restored: Sequence[FloatArray],
-                      weights: Sequence[tuple[NDArray[np.int8], FloatArray]], *,
-                      as_tflite: bool) -> Network:
-    corrected = (correct_biases(trained, restored, calibration) if calibration.size else trained)
+                      corrected: FloatNetwork, calibration: NDArray[Any], grids: Sequence[Grid],
+                      symbols: Sequence[Symbols], *, as_tflite: bool) -> Network:
+    """Return ``source`` with the weights that symbols stand for and the biases of ``corrected``."""
+    weights = [(grid.integers(chosen), grid.scale)
+               for grid, chosen in zip(grids, symbols, strict=True)]
     if isinstance(source, Network):
         return replace_weights(source, corrected, weights)
     return integer_network(corrected, calibrate(trained, calibration), weights,
@@ -333,11 +373,7 @@ def measure(quantiser: str, codec: str, bits: float | None, error: float | None,
 
 
 def accuracy(network: FloatNetwork | Network, data: Data) -> float | None:
-    if not len(data.y):
-        return None
-    classes = (golden.classify(network, data.x) if isinstance(network, Network)
-               else network.classify(data.x))
-    return float(np.mean(classes == data.y))
+    return score(answer(network, data.x), data.y) if len(data.y) else None
 
 
 def without_infinity(distortion: Distortion) -> dict[str, float | None]:

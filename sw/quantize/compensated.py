@@ -1,0 +1,394 @@
+"""Rounding by its effect: errors are compensated by weights still to come, and bits are counted."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..compiled import compiled
+from ..format.layers import Operation
+from ..network import Activation, FloatLayer, FloatNetwork
+from ..windows import taps
+from .grid import FloatArray, Grid, Symbols, zigzag
+
+
+__all__ = ["Compensated", "compensate", "sensitivities", "vary"]
+
+
+#: Pixels of calibration inputs that a layer's statistics are made of.
+MOST_ROWS = 40_000
+
+#: Inputs that a calibration should have, and that sensitivities are found with.
+LEAST_INPUTS = 100
+PROBES = 40
+
+#: Share of the mean curvature that is added to each weight's, for what calibration didn't see: with
+#: many inputs, and with few, varied ones.
+DAMPING, FEW_DAMPING = 0.01, 0.1
+
+#: What a bit costs, over the curvature times the squared step.
+PRESSURE = 0.08
+
+#: By how much sensitivities follow the network's outputs, not the layer's own, and the least harm
+#: that a relative error of a layer is believed to do.
+OUTPUTS = 0.75
+LEAST_HARM = 1e-3
+
+#: Random directions in which weights are changed to see what that does to the network's outputs.
+DIRECTIONS = 4
+
+#: Rounds in which a layer's code and rounding settle, and sweeps in which integers change alone.
+ROUNDS = 2
+SWEEPS = 3
+
+#: Networks that are rounded to find a rate, and binary logarithms of the pressures that are tried.
+TRIALS = 9
+LEAST_PRESSURE, START, MOST_PRESSURE = -50.0, -20.0, 10.0
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Compensated:
+    """A network's weights, rounded.
+
+    Parameters
+    ----------
+    grids, symbols : tuple
+        Of each layer with weights, in order. A grid has a scale for each filter.
+    network : FloatNetwork
+        The network with biases that make up for the mean errors.
+    """
+
+    grids: tuple[Grid, ...]
+    symbols: tuple[Symbols, ...]
+    network: FloatNetwork
+
+
+def compensate(network: FloatNetwork, x: ArrayLike, *, bits: float,
+               rate: Callable[[Sequence[Symbols]], float], limit: int = 63,
+               seed: int = 0) -> Compensated:
+    """Round the weights of ``network`` to ``bits`` bits each, at the least harm to its outputs.
+
+    Layer by layer, as in GPTQ (Frantar et al. 2022), each weight's rounding error is made up for by
+    the weights still to come, through the Hessian of the layer's inputs. These are the inputs that
+    the layer has behind layers already rounded; what it should give is what it gave before any
+    rounding (as in GPTAQ, Li et al. 2025). An integer is chosen by its error and by its bits in
+    the code of the layer's own integers. Then integers change one by one while that helps, and
+    filters' scales and biases, which cost nothing, are fitted again. Errors of different layers
+    are weighed by what they do to the network's outputs; no labels are needed.
+
+    Parameters
+    ----------
+    x : array
+        Inputs as the user gives them. Fewer than a hundred are joined by variants of themselves.
+    bits : float
+        What a weight may take.
+    rate : callable
+        Returns the bits that the symbols of all layers take, tables included.
+    limit : int
+        The greatest integer: there are ``2 * limit + 1`` symbols at most.
+    seed : int
+        The same seed and inputs give the same weights.
+
+    Raises
+    ------
+    ValueError
+        If no weights take so few bits.
+    """
+    inputs = np.reshape(np.asarray(x, np.float64), (-1, *network.input_shape))
+    few = len(inputs) < LEAST_INPUTS
+    if few:
+        inputs = np.concatenate([inputs, vary(inputs, LEAST_INPUTS - len(inputs), seed)])
+    spread = np.random.default_rng(seed).permutation(len(inputs))[:PROBES]
+    sensitivity = sensitivities(network, inputs[np.sort(spread)], seed=seed)
+    count = sum(layer.weights.size for layer in network.weighted if layer.weights is not None)
+
+    best: Compensated | None = None
+    fewest = np.inf
+    low, high, pressure = LEAST_PRESSURE, MOST_PRESSURE, START
+    for _ in range(TRIALS):
+        trial = round_network(network, inputs, 2.0 ** pressure, sensitivity, limit,
+                              FEW_DAMPING if few else DAMPING, seed)
+        taken = rate(trial.symbols) / count
+        fewest = min(fewest, taken)
+        if taken <= bits:
+            best, high = trial, pressure
+            if taken > bits - 0.01:
+                break
+        else:
+            low = pressure
+        # Twice the pressure saves about half a bit.
+        guess = pressure + 2 * (taken - bits) + 0.02
+        inside = low < guess < high
+        pressure = guess if inside else (low + high) / 2
+    if best is None:
+        raise ValueError(f"Weights must have {fewest:.2f} bits or more, with their code tables, "
+                         f"not {bits:g}")
+    return best
+
+
+def vary(x: NDArray[np.float64], count: int, seed: int) -> NDArray[np.float64]:
+    """Return ``count`` variants of inputs: moved, scaled, mixed, with noise.
+
+    Parameters
+    ----------
+    x : array, shape (n, H, W, C)
+        One or more.
+    """
+    rng = np.random.default_rng(seed)
+    variants = []
+    for _ in range(count):
+        one, two = x[rng.integers(len(x))], x[rng.integers(len(x))]
+        reach = x.shape[1] // 10
+        moved = np.roll(one, rng.integers(-reach, reach + 1), axis=0)
+        share = rng.uniform(0, 0.3) * rng.integers(2)
+        mixed = ((1 - share) * moved + share * two) * rng.uniform(0.85, 1.15)
+        noise = rng.normal(0, 0.03 * (float(one.std()) or 1.0), mixed.shape)
+        variants.append(mixed + noise)
+    return np.array(variants).reshape(-1, *x.shape[1:])
+
+
+def round_network(network: FloatNetwork, x: ArrayLike, pressure: float,
+                  sensitivity: Sequence[float], limit: int, damping: float, seed: int
+                  ) -> Compensated:
+    """Return the weights that are best where a bit costs ``pressure`` in the outputs' error."""
+    rng = np.random.default_rng(seed)
+    original = [network.normalise(x)]
+    rounded = [original[0]]
+    layers: list[FloatLayer] = []
+    grids: list[Grid] = []
+    symbols: list[Symbols] = []
+    remaining = iter(sensitivity)
+    for number, layer in enumerate(network.layers):
+        before = [original[number + 1 - back] for back in layer.inputs]
+        now = [rounded[number + 1 - back] for back in layer.inputs]
+        original.append(layer.apply(*before))
+        if layer.weights is not None:
+            statistics = Statistics(layer, before[0], now[0], damping, rng)
+            layer, grid, chosen = round_layer(layer, statistics, pressure / next(remaining), limit)
+            grids.append(grid)
+            symbols.append(chosen)
+        layers.append(layer)
+        rounded.append(layer.apply(*now))
+    done = replace(network, layers=tuple(
+        replace(layer, weights=old.weights) if old.weights is not None else layer
+        for layer, old in zip(layers, network.layers, strict=True)))
+    return Compensated(tuple(grids), tuple(symbols), done)
+
+
+class Statistics:
+    """What calibration inputs say of a layer's weights.
+
+    In depthwise layers each input channel is a group, with a statistic of its own; else all are
+    one.
+
+    Attributes
+    ----------
+    hessian, cross : array, shape (groups, K, K)
+        Mean products of inputs now, and of these with inputs before, damped.
+    now, before : array, shape (groups, K)
+        Mean inputs.
+    """
+
+    def __init__(self, layer: FloatLayer, before: FloatArray, now: FloatArray, damping: float,
+                 rng: np.random.Generator) -> None:
+        new, old = pixels(layer, now), pixels(layer, before)
+        if len(new) > MOST_ROWS:
+            kept = np.sort(rng.choice(len(new), MOST_ROWS, replace=False))
+            new, old = new[kept], old[kept]
+        new, old = np.moveaxis(new, 1, 0), np.moveaxis(old, 1, 0)
+        turned = np.swapaxes(new, 1, 2)
+        count, size = new.shape[1:]
+        hessian = (turned @ new).astype(np.float64) / count
+        cross = (turned @ old).astype(np.float64) / count
+        # Inputs that are always 0 must leave a Hessian, too.
+        mean = np.trace(hessian, axis1=1, axis2=2) / size
+        extra = (damping * mean + 1e-6 * mean.mean() + 1e-12)[:, None, None] * np.eye(size)
+        self.hessian, self.cross = hessian + extra, cross + extra
+        self.now = new.mean(axis=1, dtype=np.float64)
+        self.before = old.mean(axis=1, dtype=np.float64)
+
+
+def round_layer(layer: FloatLayer, statistics: Statistics, pressure: float, limit: int
+                ) -> tuple[FloatLayer, Grid, Symbols]:
+    """Return the layer with rounded weights and a fitting bias, its grid and its symbols."""
+    assert layer.weights is not None
+    assert layer.bias is not None
+    hessian = statistics.hessian
+    groups = len(hessian)
+    # Rows of weights; those of a group have the same inputs.
+    rows = layer.weights.reshape(groups, len(layer.weights) // groups, -1).astype(np.float64)
+    # What, of the inputs now, comes nearest to the outputs before.
+    target = np.swapaxes(np.linalg.solve(hessian, statistics.cross @ np.swapaxes(rows, 1, 2)), 1, 2)
+    factor = np.swapaxes(np.linalg.cholesky(np.linalg.inv(hessian)), 1, 2)
+    diagonal = np.diagonal(factor, axis1=1, axis2=2)
+    typical = np.exp(-2 * np.log(diagonal).mean(axis=1))
+    steps = np.sqrt(pressure / (PRESSURE * typical))[:, None] * np.ones(rows.shape[1])
+    # No weight may be beyond the alphabet.
+    steps = np.maximum(steps, np.abs(target).max(axis=2) / limit)
+    costs = code_costs(np.clip(np.rint(target / steps[..., None]), -limit, limit), limit)
+    chosen = np.zeros(target.shape, np.int64)
+    for _ in range(ROUNDS):
+        for group in range(groups):
+            round_rows(target[group].copy(), np.ascontiguousarray(factor[group]), steps[group],
+                       costs, pressure, chosen[group])
+        costs = code_costs(chosen, limit)
+    for _ in range(SWEEPS):
+        for group in range(groups):
+            improve_rows(target[group], np.ascontiguousarray(hessian[group]), steps[group], costs,
+                         pressure, chosen[group])
+        costs = code_costs(chosen, limit)
+
+    scales = fitted_scales(chosen, target, hessian, steps)
+    restored = chosen * scales[..., None]
+    lost = (np.einsum("grk,gk->gr", rows, statistics.before)
+            - np.einsum("grk,gk->gr", restored, statistics.now))
+    integers = chosen.reshape(layer.weights.shape)
+    changed = replace(layer, weights=restored.reshape(integers.shape).astype(np.float32),
+                      bias=(layer.bias + lost.ravel()).astype(np.float32))
+    return (changed, Grid(zigzag(2 * limit + 1), scales.ravel()),
+            np.where(integers < 0, -2 * integers - 1, 2 * integers))
+
+
+def pixels(layer: FloatLayer, x: FloatArray) -> NDArray[np.float32]:
+    """Return what each output pixel sees: shape (pixels, groups, K)."""
+    inputs = x.reshape(-1, *layer.input_shape).astype(np.float32)
+    views = [seen for _, _, seen in taps(inputs, layer, 0)]
+    stacked = np.stack(views, axis=3)
+    stacked = stacked.reshape(-1, len(views), layer.input_shape[2])
+    if layer.operation is Operation.DEPTHWISE_CONV2D:
+        return np.swapaxes(stacked, 1, 2)
+    return stacked.reshape(len(stacked), 1, -1)
+
+
+def code_costs(integers: NDArray[np.generic], limit: int) -> Array:
+    """Return the bits of -limit to limit under the integers' own, smoothed frequencies."""
+    magnitudes = np.abs(np.arange(-limit, limit + 1))
+    counts = np.bincount(integers.astype(np.int64).ravel() + limit, minlength=2 * limit + 1)
+    mean = max(float(np.abs(integers.astype(np.float64)).mean()), 0.1)
+    likely = (mean / (1 + mean)) ** magnitudes
+    # Signs are alike; what didn't occur yet may.
+    shares = (counts + counts[::-1]) / (2 * counts.sum()) + 0.02 * likely / likely.sum()
+    bits: Array = -np.log2(shares / shares.sum())
+    return bits
+
+
+@compiled
+def round_rows(rows: Any, factor: Any, steps: Any, costs: Any, pressure: float, chosen: Any
+               ) -> None:
+    """Choose integers column by column; errors go to the columns still to come."""
+    limit = len(costs) // 2
+    count = rows.shape[1]
+    for row in range(len(rows)):
+        weights = rows[row]
+        for column in range(count):
+            scaled = weights[column] / steps[row]
+            nearest = int(np.rint(scaled))
+            curvature = (steps[row] / factor[column, column]) ** 2
+            best, least = 0, np.inf
+            for candidate in range(nearest - 2, nearest + 3):
+                integer = min(max(candidate, -limit), limit)
+                loss = (scaled - integer) ** 2 * curvature + pressure * costs[integer + limit]
+                if loss < least:
+                    best, least = integer, loss
+            loss = scaled ** 2 * curvature + pressure * costs[limit]
+            if loss < least:
+                best = 0
+            chosen[row, column] = best
+            error = (weights[column] - best * steps[row]) / factor[column, column]
+            for later in range(column + 1, count):
+                weights[later] -= error * factor[column, later]
+
+
+@compiled
+def improve_rows(rows: Any, hessian: Any, steps: Any, costs: Any, pressure: float, chosen: Any
+                 ) -> None:
+    """Change integers one by one to what is best beside all others."""
+    limit = len(costs) // 2
+    count = rows.shape[1]
+    for row in range(len(rows)):
+        step = steps[row]
+        slope = hessian @ (chosen[row] * step - rows[row])
+        for column in range(count):
+            now = chosen[row, column]
+            bend = hessian[column, column]
+            ideal = now - slope[column] / (bend * step)
+            nearest = int(np.rint(ideal))
+            best, least = now, np.inf
+            for candidate in range(nearest - 2, nearest + 4):
+                integer = min(max(candidate, -limit), limit)
+                if candidate == nearest + 3:
+                    integer = 0
+                move = (integer - now) * step
+                loss = move * (bend * move + 2 * slope[column]) + pressure * costs[
+                    integer + limit]
+                if loss < least:
+                    best, least = integer, loss
+            if best != now:
+                chosen[row, column] = best
+                slope += (best - now) * step * hessian[column]
+
+
+def fitted_scales(chosen: NDArray[np.int64], target: Array, hessian: Array, steps: Array) -> Array:
+    """Return the scale of each row with which its integers come nearest to the target."""
+    curved = np.einsum("grk,gkl->grl", chosen, hessian)
+    energy = (curved * chosen).sum(axis=2)
+    likeness = (curved * target).sum(axis=2)
+    useful = (energy > 0) & (likeness > 0)
+    ratio = np.where(useful, likeness / np.where(useful, energy, 1), steps)
+    return np.clip(ratio, steps / 2, steps * 2)
+
+
+def sensitivities(network: FloatNetwork, x: ArrayLike, *, seed: int = 0) -> list[float]:
+    """Return what errors of each layer's outputs do to the network's.
+
+    Found by changing a layer's weights by random amounts and running the layers behind.
+
+    Parameters
+    ----------
+    x : array
+        Inputs as the user gives them, a few dozen.
+
+    Returns
+    -------
+    list of float
+        For each layer that has weights, above 0: what a squared error of a pixel of its sums costs.
+        That is between the relative error of the network's outputs (before a softmax at the end)
+        that it leads to, and the layer's own relative error: changes of one layer alone don't show
+        what those behind make up for.
+    """
+    rng = np.random.default_rng(seed)
+    made = [network.normalise(x), *network.run(x)]
+    softmax = network.layers[-1].operation is Operation.SOFTMAX
+    end = len(network.layers) - softmax
+    found = []
+    for number, layer in enumerate(network.layers, 1):
+        if layer.weights is None or layer.bias is None:
+            continue
+        inputs = [made[number - back] for back in layer.inputs]
+        size = 0.05 * float(layer.weights.std() or 1.0)
+        total = error = 0.0
+        for _ in range(DIRECTIONS):
+            noise = rng.normal(0, size, layer.weights.shape).astype(np.float32)
+            changed = [*made[:number],
+                       replace(layer, weights=layer.weights + noise).apply(*inputs)]
+            for after in network.layers[number:end]:
+                changed.append(after.apply(*(changed[-back] for back in after.inputs)))
+            total += float(np.square(changed[end] - made[end]).sum())
+            error += own_energy(layer, noise, inputs)
+        harm = total / error / float(np.square(made[end]).sum()) if error else 0.0
+        alike = 1 / max(own_energy(layer, layer.weights, inputs), 1e-30)
+        # A layer that does nothing here must not be rounded to nothing.
+        found.append(max(harm, alike * LEAST_HARM) ** OUTPUTS * alike ** (1 - OUTPUTS))
+    return found
+
+
+def own_energy(layer: FloatLayer, weights: NDArray[np.float32],
+               inputs: Sequence[NDArray[np.float32]]) -> float:
+    """Return the mean square of a pixel of a layer's sums with other weights, over its channels."""
+    assert layer.bias is not None
+    alone = replace(layer, weights=weights, bias=0 * layer.bias, activation=Activation.NONE)
+    return float(np.square(alone.apply(*inputs)).mean(axis=(0, 1, 2)).sum())
