@@ -35,6 +35,10 @@ MAX_HEADER = 4096
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
+#: What unpacking a damaged zip file raises.
+ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, NotImplementedError,
+              OverflowError)
+
 
 class ModelError(ValueError):
     """A model file that can't be used. The message says in one line which, where and why."""
@@ -95,9 +99,9 @@ class Archive:
         if magic[:2] != b"PK":
             self.refuse("is not an npz file")
         try:
-            self.zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            self.refuse(f"is damaged or truncated: {error}")
+            self.zip = open_zip(path, "array")
+        except ModelError as error:
+            self.refuse(str(error))
         try:
             self.members = self.declarations()
         except BaseException:
@@ -116,20 +120,11 @@ class Archive:
         raise ModelError(f"{self.path}: {complaint}") from None
 
     def declarations(self) -> dict[str, Member]:
-        entries = self.zip.infolist()
-        if len(entries) > MAX_MEMBERS:
-            self.refuse(f"must hold at most {MAX_MEMBERS} arrays, not {len(entries)}")
-        total = sum(entry.file_size for entry in entries)
-        if total > MAX_BYTES:
-            self.refuse(f"must unpack to at most {MAX_BYTES} bytes, not {total}")
         members: dict[str, Member] = {}
-        for entry in entries:
+        for entry in self.zip.infolist():
             name = entry.filename.removesuffix(".npy")
             if name == entry.filename or not NAME.fullmatch(name) or name in members:
                 self.refuse(f"holds {entry.filename!r}, which is no array of its own")
-            if entry.flag_bits & 1 or entry.compress_type not in (zipfile.ZIP_STORED,
-                                                                  zipfile.ZIP_DEFLATED):
-                self.refuse(f"array {name!r} is encrypted or compressed in an unknown way")
             members[name] = self.declaration(entry, name)
         return members
 
@@ -210,9 +205,47 @@ class Archive:
             data = io.BytesIO(self.zip.read(name + ".npy"))
             array: NDArray[Any] = npy.read_array(data, allow_pickle=False,
                                                  max_header_size=MAX_HEADER)
-        except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
+        except ZIP_DAMAGE as error:
             self.refuse(f"array {name!r} is damaged: {first_line(error)}")
         return array
+
+
+def open_zip(file: Path | io.BytesIO, kind: str) -> zipfile.ZipFile:
+    """Open a zip file, of whose members nothing is unpacked yet.
+
+    Parameters
+    ----------
+    file : Path or BytesIO
+        The file, or its bytes.
+    kind : str
+        What messages call a member.
+
+    Raises
+    ------
+    ModelError
+        If it is damaged, or declares more than ``MAX_MEMBERS`` members, ``MAX_BYTES`` together, or
+        one that is encrypted or compressed in another way than zip files mostly are.
+    """
+    try:
+        archive = zipfile.ZipFile(file)
+    except ZIP_DAMAGE as error:
+        raise ModelError(f"is damaged or truncated: {first_line(error)}") from None
+    try:
+        entries = archive.infolist()
+        if len(entries) > MAX_MEMBERS:
+            raise ModelError(f"must hold at most {MAX_MEMBERS} {kind}s, not {len(entries)}")
+        total = sum(entry.file_size for entry in entries)
+        if total > MAX_BYTES:
+            raise ModelError(f"must unpack to at most {MAX_BYTES} bytes, not {total}")
+        for entry in entries:
+            if entry.flag_bits & 1 or entry.compress_type not in (zipfile.ZIP_STORED,
+                                                                  zipfile.ZIP_DEFLATED):
+                raise ModelError(f"{kind} {entry.filename!r:.80} is encrypted or compressed in an "
+                                 f"unknown way")
+    except BaseException:
+        archive.close()
+        raise
+    return archive
 
 
 def first_line(error: BaseException) -> str:

@@ -70,6 +70,12 @@ def test_other_poolings():
      "what is flattened must go to a linear layer"),
     (nn.Identity(), (1, 2, 8, 8), "module: must have layers"),
     (nn.ConvTranspose2d(2, 4, 3), (1, 2, 8, 8), "the operator isn.t supported"),
+    (nn.Conv1d(2, 4, 3), (1, 2, 8), r"node conv1d \(aten\.conv1d\.default\): the operator isn't"),
+    (nn.Sequential(nn.Linear(8, 3), nn.LogSoftmax(1)), (1, 8),
+     r"node log_softmax \(aten\.log_softmax\.int\): the operator isn't supported"),
+    (nn.AdaptiveAvgPool2d(3), (1, 2, 8, 8), r"output's size must divide \(8, 8\), not be \(3, 3\)"),
+    (nn.Sequential(nn.ConstantPad2d(1, 2.0), nn.Conv2d(2, 4, 3)), (1, 2, 8, 8),
+     "padding must be of zeros, in width and height, not constant of 2.0"),
     (nn.AvgPool2d(2, divisor_override=3), (1, 2, 8, 8), r"own, not \[0, 0\] and 3"),
     (nn.Conv2d(2, 4, 3), (2, 2, 8, 8), r"its shape must be \(1, C, H, W\)"),
 ])
@@ -118,6 +124,58 @@ def test_files_in_core_operators(tmp_path, module, shape):
         wanted = module(x).numpy()
     found = network.run(np.moveaxis(x.numpy(), 1, -1))[-1]
     assert found.reshape(wanted.shape) == pytest.approx(wanted, abs=1e-5)
+
+
+class Adapted(nn.Module):
+    """Pools to sizes that divide the input's, pads, and squeezes."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(2, 4, 3, stride=2)
+        self.second = nn.Conv2d(4, 4, (1, 3), padding="same")
+        self.pools = nn.Sequential(nn.AdaptiveMaxPool2d((2, None)), nn.AdaptiveAvgPool2d((2, 2)),
+                                   nn.AdaptiveAvgPool2d((2, 2)), nn.AdaptiveMaxPool2d(1))
+        self.last = nn.Linear(4, 3)
+
+    def forward(self, x):
+        x = self.first(nn.functional.pad(x, (0, 1, 2, 1)))
+        return self.last(self.pools(nn.functional.hardtanh_(self.second(x), 0, 6)).squeeze((2, 3)))
+
+
+@pytest.mark.filterwarnings("ignore:`isinstance:FutureWarning")  # of PyTorch, to itself
+@pytest.mark.filterwarnings("ignore:No complete tensor:UserWarning")  # of channels_last
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_adaptive_pools_and_padding(tmp_path, memory):
+    torch.manual_seed(0)
+    module = Adapted().to(memory_format=memory)
+    network = assert_same(module, torch.zeros(1, 2, 6, 12))
+    # One pool of an average would change nothing.
+    assert [layer.operation for layer in network.layers] == [
+        Operation.CONV2D, Operation.CONV2D, Operation.MAX_POOL, Operation.AVERAGE_POOL,
+        Operation.MAX_POOL, Operation.FULLY_CONNECTED]
+    program = torch.export.export(module, (torch.zeros(1, 2, 6, 12),)).run_decompositions()
+    torch.export.save(program, tmp_path / "core.pt2")
+    for layer, wanted in zip(load(tmp_path / "core.pt2").layers, network.layers, strict=True):
+        assert (layer.operation, layer.kernel, layer.stride, layer.padding, layer.output_shape) == (
+            wanted.operation, wanted.kernel, wanted.stride, wanted.padding, wanted.output_shape)
+
+
+class InPlace(nn.Module):
+    """Adds to a value by another name of its memory."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Conv2d(2, 3, 3), nn.Conv2d(2, 3, 3)
+
+    def forward(self, x):
+        one, two = self.one(x), self.two(x)
+        one.flatten(1).add_(two.flatten(1))
+        return one + two
+
+
+def test_values_that_another_name_changes_are_refused():
+    with pytest.raises(ModelError, match=r"add_\.Tensor\): it must not change a value in place"):
+        from_module(InPlace(), torch.zeros(1, 2, 6, 6))
 
 
 class Reused(nn.Module):
