@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from .format.sections import FormatError
     from .format.target import PRESETS, Target
     from .image import Image, build_image, load_image, read_image, write_image
+    from .weights import WeightsCompression, compress_weights
+    from .weights_image import WeightsImage, load_any_image
     from .zoo import load_data, load_network
 
 
-__all__ = ["PRESETS", "Compression", "FormatError", "Image", "Target", "build_image", "compare",
-           "compress", "load_data", "load_image", "load_network", "read_image", "write_image"]
+__all__ = ["PRESETS", "Compression", "FormatError", "Image", "Target", "WeightsCompression",
+           "WeightsImage", "build_image", "compare", "compress", "compress_weights",
+           "load_any_image", "load_data", "load_image", "load_network", "read_image", "write_image"]
 
 
 HOMES = {
@@ -30,6 +33,8 @@ HOMES = {
     "format.sections": ("FormatError",),
     "format.target": ("PRESETS", "Target"),
     "image": ("Image", "build_image", "load_image", "read_image", "write_image"),
+    "weights": ("WeightsCompression", "compress_weights"),
+    "weights_image": ("WeightsImage", "load_any_image"),
     "zoo": ("load_data", "load_network"),
 }
 

@@ -336,6 +336,7 @@ def test_networks_and_weights_alone_are_told_apart(tmp_path, compression):
     ({}, {}, "a: must have weights"),
     (SMALL, {"quantiser": "best"},
      "Quantiser of weights alone must be one of step, uniform, codebook, not best"),
+    (SMALL, {"quantiser": "compensated"}, "step, uniform, codebook, not compensated"),
     (SMALL, {"codec": "zip"}, "Codec must be one of raw, huffman, tans, not zip"),
     (SMALL, {"quantiser": "uniform", "error": 1}, "Only the step quantiser keeps to an error"),
     (SMALL, {"granularity": "channel"}, "Granularity must be tensor for the step quantiser"),
