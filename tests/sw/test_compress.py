@@ -162,7 +162,8 @@ def test_bad_input_ends_in_one_line(tmp_path, options, complaint):
 
 
 @pytest.mark.parametrize("options, complaint", [
-    ({"quantiser": "magic"}, "Quantiser must be one of step, uniform, codebook, not magic"),
+    ({"quantiser": "magic"},
+     "Quantiser must be one of step, uniform, codebook, compensated, not magic"),
     ({"codec": "zip"}, "Codec must be one of raw, huffman, tans, not zip"),
     ({"quantiser": "uniform", "error": 1e-4}, "Only the step quantiser keeps to an error"),
 ])
