@@ -32,8 +32,9 @@ test-slow: $(VENV)/ready-dev
 # What needs PyTorch, which the rest does without.
 test-torch: $(VENV)/ready-dev
 	$(PIP) --editable ".[torch]"
-	$(BIN)/python -m pytest tests/docs tests/sw/importers/test_torch.py \
+	$(BIN)/python -m pytest tests/sw/importers/test_pt2.py tests/sw/importers/test_torch.py \
 	    tests/sw/test_network.py tests/sw/test_zoo.py -m "not slow"
+	$(BIN)/python -m pytest tests/docs
 
 test-all: test
 	$(MAKE) test-slow
