@@ -16,8 +16,10 @@ from .compression import DEFAULT_BITS, Compression, LayerFigures, compare, compr
 from .format.target import PRESETS, Target
 from .image import write_image
 from .options import add_compression_options, add_size_options, resize
+from .plan import bits_for_bytes, search
 from .quantize.codebook import MAX_CLUSTERS
 from .quantize.scales import Granularity
+from .score import metric
 from .weights import WeightsCompression, compress_weights
 from .zoo import holds_weights_alone
 
@@ -46,12 +48,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     if arguments.json:
         json.dump({"file": str(output)} | (
-            {"compared": [row.report() for row in rows]} if arguments.compare
+            {"compared": [row.report() for row in rows]} if len(rows) > 1
             else chosen.report()), sys.stdout, indent=2)
         print()
         return
     console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(comparison(rows) if arguments.compare else figure_table(chosen))
+    console.print(comparison(rows) if len(rows) > 1 else figure_table(chosen))
     size = chosen.size
     console.print(
         f"weights {size.bytes_weights} bytes, "
@@ -69,6 +71,14 @@ def compress_network(arguments: argparse.Namespace) -> tuple[Compression, ...]:
         if target is None:
             raise ValueError("Comparison must have a target, not none")
         return compare(arguments.model, target=target)
+    options = {"target": target, "data": arguments.data, "calibration": arguments.calibrate}
+    if arguments.max_drop is not None:
+        return search(arguments.model, max_drop=arguments.max_drop, quantiser=arguments.quantiser,
+                      codec=arguments.codec, progress=sys.stderr.isatty(), **options)
+    if arguments.max_bytes is not None:
+        arguments.bits = bits_for_bytes(arguments.model, most=arguments.max_bytes,
+                                        quantiser=arguments.quantiser, codec=arguments.codec,
+                                        **options)
     return (compress(arguments.model, quantiser=arguments.quantiser, codec=arguments.codec,
                      bits=bits_of(arguments), target=target, granularity=arguments.granularity,
                      data=arguments.data, calibration=arguments.calibrate),)
@@ -78,10 +88,10 @@ def compress_alone(arguments: argparse.Namespace) -> WeightsCompression:
     """Return the weights alone that were asked for."""
     if arguments.target not in (None, "none"):
         raise ValueError(f"Target of weights alone must be none, not {arguments.target}")
-    for name in ("data", "calibrate", "rows", "columns", "compare"):
+    for name in ("data", "calibrate", "rows", "columns", "compare", "max_drop", "max_bytes"):
         if getattr(arguments, name) not in (None, False):
-            raise ValueError(f"Weights alone must be compressed without --{name}, which needs a "
-                             f"network")
+            raise ValueError(f"Weights alone must be compressed without "
+                             f"--{name.replace('_', '-')}, which needs a network")
     return compress_weights(arguments.model, quantiser=arguments.quantiser, codec=arguments.codec,
                             bits=bits_of(arguments), granularity=arguments.granularity)
 
@@ -98,11 +108,16 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add_compression_options(parser)
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument("--bits", type=float, metavar="BITS",
-                      help="bits per weight (step) or bits of a symbol (others; uniform: 1, 1.58, "
-                           "2, 3, 4, 5, 6 or 8, for weights alone also 16) "
+                      help="bits per weight (step, compensated) or bits of a symbol (others; "
+                           "uniform: 1, 1.58, 2, 3, 4, 5, 6 or 8, for weights alone also 16) "
                            f"(default: {defaults})")
     rate.add_argument("--clusters", type=int, metavar="K",
                       help="values that the codebook quantiser shares, 2 to 64, in place of --bits")
+    rate.add_argument("--max-drop", type=float, metavar="POINTS",
+                      help="the smallest image that loses at most so many points of accuracy on "
+                           "--data, of several rates that are tried in parallel")
+    rate.add_argument("--max-bytes", type=int, metavar="N",
+                      help="the most bytes of the image (step, compensated)")
     parser.add_argument("--granularity", choices=get_args(Granularity),
                         help="one scale for a layer's filters, or one for each (default: channel "
                              "for uniform, else tensor)")
@@ -113,7 +128,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
                         help="npz of held-out inputs x and classes y (default: NAME_data.npz "
                              "beside an npz model)")
     parser.add_argument("--calibrate", type=Path, metavar="FILE",
-                        help="npz of inputs x, NHWC, to calibrate on; float models need it")
+                        help="npz of inputs x, NHWC, without labels, to calibrate on; the "
+                             "compensated quantiser and float models need it, or take a half of "
+                             "--data, which then doesn't judge")
     add_size_options(parser)
     parser.add_argument("--compare", action="store_true",
                         help="table of all quantisers; the image is the default one")
@@ -140,7 +157,10 @@ def judged(compression: Compression | WeightsCompression) -> str:
     before, after = compression.accuracy_float, compression.accuracy_int
     if before is None or after is None:
         return "accuracy unknown without data"
-    return f"accuracy {before:.2%} before and {after:.2%} after, n = {compression.n}"
+    apart = ", calibrated on the others" if compression.halved else ""
+    if metric(compression.network) == "auc":
+        return f"AUC {before:.4f} before and {after:.4f} after, n = {compression.n}{apart}"
+    return f"accuracy {before:.2%} before and {after:.2%} after, n = {compression.n}{apart}"
 
 
 def named_target(name: str) -> Target | None:

@@ -79,7 +79,9 @@ class Compression:
         The integer network as it was put in, names included.
     accuracy_float, accuracy_int : float, optional
         Share of ``n`` held-out inputs that the network as the model file has it and the one in the
-        image get right.
+        image get right; of an autoencoder the areas under the ROC curve (`sw.score`).
+    halved : bool
+        Whether other inputs of the same file calibrated.
     """
 
     quantiser: str
@@ -97,6 +99,7 @@ class Compression:
     accuracy_float: float | None
     accuracy_int: float | None
     n: int
+    halved: bool
 
     @property
     def name(self) -> str:
@@ -244,7 +247,7 @@ def load_samples(model: str | Path, source: FloatNetwork | Network, data: Path |
         order = np.random.default_rng(0).permutation(len(samples.y))
         half = len(order) // 2
         samples = Data(samples.x[np.sort(order[half:])], samples.y[np.sort(order[half:])],
-                       samples.x[np.sort(order[:half])])
+                       samples.x[np.sort(order[:half])], halved=True)
     return replace(samples, x=users_inputs(model, source, samples.x),
                    calibration=users_inputs(model, source, samples.calibration))
 
@@ -369,7 +372,7 @@ def measure(quantiser: str, codec: str, bits: float | None, error: float | None,
         Size(network.weights, sum(len(layer.bias) for layer in network.weighted),
              image.bytes_image, image.bytes_weights),
         distortion(weights, restored), entropy(image.symbols),
-        accuracy(source, data), accuracy(network, data), len(data.y))
+        accuracy(source, data), accuracy(network, data), len(data.y), data.halved)
 
 
 def accuracy(network: FloatNetwork | Network, data: Data) -> float | None:

@@ -35,11 +35,14 @@ class Data:
         Their classes.
     calibration : array, shape (m, H, W, C)
         Some training inputs; maybe none.
+    halved : bool
+        Whether ``calibration`` is a part of what was given to judge by.
     """
 
     x: NDArray[Any]
     y: NDArray[Any]
     calibration: NDArray[Any]
+    halved: bool = False
 
 
 def find(model: str | Path) -> Path:
@@ -127,7 +130,7 @@ def load_data(model: str | Path) -> Data:
             archive.refuse("must hold calibration inputs of the same shape as the others")
         if not arrays["calibration"].size:
             archive.refuse("must hold a calibration input")
-    return Data(**arrays)
+    return Data(arrays["x"], arrays["y"], arrays["calibration"])
 
 
 def load_labelled(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
