@@ -10,10 +10,8 @@ from .format.layers import Operation
 from .network import FloatNetwork, Layer, Network, Quantisation
 
 
-__all__ = ["METRICS", "agreement", "answer", "metric", "score"]
+__all__ = ["agreement", "answer", "metric", "score"]
 
-
-METRICS = ("accuracy", "auc")
 
 #: Inputs that are run at once.
 BLOCK = 500

@@ -6,12 +6,12 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 from numpy.lib import format as npy
@@ -25,6 +25,8 @@ __all__ = ["VERSION", "Archive", "ModelError", "WeightsAlone", "load", "save"]
 
 
 VERSION = 1
+
+Model = TypeVar("Model")
 
 #: The most bytes that a model file may hold, packed or unpacked.
 MAX_BYTES = 256 << 20
@@ -246,6 +248,27 @@ def open_zip(file: Path | io.BytesIO, kind: str) -> zipfile.ZipFile:
         archive.close()
         raise
     return archive
+
+
+def read_file(path: Path, parse: Callable[[bytes, str], Model]) -> Model:
+    """Return what ``parse`` makes of a file's bytes and its name.
+
+    Raises
+    ------
+    ModelError
+        If the file can't be read, is too big, or ``parse`` refuses it; it begins with the path.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ModelError(f"{path}: must have at most {MAX_BYTES} bytes, "
+                             f"not {path.stat().st_size}")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: can't be read: {error.strerror}") from None
+    try:
+        return parse(data, path.stem)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from None
 
 
 def first_line(error: BaseException) -> str:

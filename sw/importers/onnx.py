@@ -18,7 +18,7 @@ from sw.network import (SOFTMAX_OUTPUT, FloatLayer, FloatNetwork, Network, Quant
                         integer_network)
 
 from .channels_first import Builder
-from .npz import MAX_BYTES, ModelError, first_line
+from .npz import MAX_BYTES, ModelError, first_line, read_file
 from .protobuf import check_fields
 
 
@@ -79,17 +79,7 @@ def load(path: Path) -> FloatNetwork | Network:
         If it can't be read, isn't a sound model, keeps data elsewhere, or holds what a network here
         can't express; the message names the operator and its place in the graph.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ModelError(f"{path}: must have at most {MAX_BYTES} bytes, "
-                             f"not {path.stat().st_size}")
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: can't be read: {error.strerror}") from None
-    try:
-        return network_of(data, path.stem)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from None
+    return read_file(path, network_of)
 
 
 def network_of(data: bytes, name: str) -> FloatNetwork | Network:

@@ -19,7 +19,7 @@ from sw.format.layers import Operation
 from sw.network import Activation, FloatNetwork
 
 from .channels_first import Builder, pair
-from .npz import MAX_BYTES, ZIP_DAMAGE, ModelError, first_line, open_zip
+from .npz import MAX_BYTES, ZIP_DAMAGE, ModelError, first_line, open_zip, read_file
 
 
 __all__ = ["load", "network_of"]
@@ -69,17 +69,7 @@ def load(path: Path) -> FloatNetwork:
         If it can't be read, asks for a pickle, custom objects or compiled code, or holds anything
         else; the message names the operator and its node.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ModelError(f"{path}: must have at most {MAX_BYTES} bytes, "
-                             f"not {path.stat().st_size}")
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: can't be read: {error.strerror}") from None
-    try:
-        return network_of(data, path.stem)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from None
+    return read_file(path, network_of)
 
 
 def network_of(data: bytes, name: str) -> FloatNetwork:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .npz import MAX_BYTES, MAX_MEMBERS, MAX_TEXT, ModelError, WeightsAlone, first_line
+from .npz import (MAX_BYTES, MAX_MEMBERS, MAX_TEXT, ModelError, WeightsAlone, first_line,
+                  read_file)
 
 
 __all__ = ["load", "weights_of"]
@@ -29,17 +30,7 @@ def load(path: Path) -> WeightsAlone:
     ModelError
         If it can't be read, breaks the format, or holds other numbers than finite floats.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ModelError(f"{path}: must have at most {MAX_BYTES} bytes, "
-                             f"not {path.stat().st_size}")
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: can't be read: {error.strerror}") from None
-    try:
-        return WeightsAlone(path.stem, weights_of(data))
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from None
+    return read_file(path, lambda data, name: WeightsAlone(name, weights_of(data)))
 
 
 def weights_of(data: bytes) -> dict[str, NDArray[np.float32]]:

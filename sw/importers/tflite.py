@@ -18,7 +18,7 @@ from sw.format.sections import MAX_LAYERS
 from sw.network import (Activation, FloatLayer, FloatNetwork, Layer, Network, Shape,
                         quantise_multiplier)
 
-from .npz import MAX_BYTES, ModelError
+from .npz import ModelError, read_file
 
 
 __all__ = ["ACTIVATIONS", "IDENTIFIER", "activation_range", "load", "network_of", "padded"]
@@ -68,17 +68,7 @@ def load(path: Path) -> Network | FloatNetwork:
         If it can't be read, isn't a sound model, or holds what a network here can't express; the
         message names the operator and its place in the graph.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ModelError(f"{path}: must have at most {MAX_BYTES} bytes, "
-                             f"not {path.stat().st_size}")
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: can't be read: {error.strerror}") from None
-    try:
-        return network_of(data, path.stem)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from None
+    return read_file(path, network_of)
 
 
 def network_of(data: bytes, name: str) -> Network | FloatNetwork:

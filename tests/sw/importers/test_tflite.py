@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sw import golden
 from sw.format.layers import Operation, Rounding
-from sw.importers import tflite
+from sw.importers import npz
 from sw.importers.npz import ModelError
 from sw.importers.tflite import load, network_of
 
@@ -103,7 +103,7 @@ def test_missing_file_refused(tmp_path):
 
 
 def test_big_file_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(tflite, "MAX_BYTES", 10)
+    monkeypatch.setattr(npz, "MAX_BYTES", 10)
     (tmp_path / "a.tflite").write_bytes(bytes(11))
     with pytest.raises(ModelError, match=r"a\.tflite: must have at most 10 bytes, not 11"):
         load(tmp_path / "a.tflite")
