@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sw import golden
 from sw.format.layers import Operation, Rounding
-from sw.importers import npz
+from sw.importers import npz, tflite
 from sw.importers.npz import ModelError
 from sw.importers.tflite import load, network_of
 
