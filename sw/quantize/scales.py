@@ -1,11 +1,12 @@
 """Scales of evenly spaced integers: the one with the least squared error, or the one in reach."""
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..compiled import compiled
 from .grid import FloatArray
 
 
@@ -19,8 +20,14 @@ Granularity = Literal["tensor", "channel"]
 #: bits: training leaves filters of 1e-38 behind.
 LEAST_STEP = 2.0 ** -16
 
-#: Decision points that the search sorts. With more, neighbouring magnitudes are taken together.
-POINTS = 1 << 22
+#: Decision points that are all tried. With more, scales are searched for.
+POINTS = 1 << 12
+
+#: Scales of a search, from a tenth of `range_scale` up, and rounds that then narrow it down.
+TRIALS, ROUNDS = 48, 16
+
+#: Intervals of magnitudes that a search takes together, in filters of more weights.
+INTERVALS = 1 << 13
 
 #: What the greatest integer, a filter's magnitudes and their importances lead to.
 Rule = Callable[[NDArray[np.float64], NDArray[np.float64], int], float]
@@ -78,32 +85,59 @@ def least_error_scale(magnitudes: NDArray[np.float64], importance: NDArray[np.fl
                       ) -> float:
     """Return the scale whose nearest integers, up to ``limit``, have the least squared error.
 
-    Exact: as the scale shrinks, each magnitude m goes from integer n to n + 1 at m / (n + 1/2).
-    Between two such points the integers q stay, the best scale is sum(m q) / sum(q q), and it saves
-    sum(m q) ** 2 / sum(q q) of the energy. The best of all these is the optimum. Where there would
-    be more than ``POINTS`` of them, magnitudes are first put into as many equal intervals as fit,
-    of which the means are taken: each is off by less than the greatest / (POINTS / limit), and the
-    scale of `range_scale` is taken if it errs less after all.
+    Exact where there are at most ``POINTS`` decision points: as the scale shrinks, each magnitude m
+    goes from integer n to n + 1 at m / (n + 1/2). Between two such points the integers q stay, the
+    best scale is sum(m q) / sum(q q), and it saves sum(m q) ** 2 / sum(q q) of the energy. The best
+    of all these is the optimum. Elsewhere scales are tried and the best one's surroundings
+    narrowed down; in filters of more than ``INTERVALS`` weights, with magnitudes taken together
+    that are closer than the greatest / ``INTERVALS``. It errs no more than that of `range_scale`.
     """
     greatest = float(magnitudes.max(initial=0))
     used = (magnitudes > 0) & (importance > 0)
     if not used.any():
         return greatest / limit
     values, weights = magnitudes[used] / greatest, importance[used] / importance.max()
-    binned = len(values) * limit > POINTS
-    if binned:
-        points, factors = bin_means(values, weights, POINTS // limit)
-    else:
-        points, factors = values, weights
+    if len(values) * limit > POINTS:
+        points, factors = (bin_means(values, weights, INTERVALS) if len(values) > INTERVALS
+                           else (values, weights))
+        found = float(search(points, factors, limit))
+        return greatest * min((1 / limit, found),
+                              key=lambda scale: lost(values, weights, limit, scale))
     halves = np.arange(limit) + 0.5
-    order = np.argsort(-np.divide.outer(points, halves).ravel(), kind="stable")
-    products = np.cumsum(np.repeat(points * factors, limit)[order])
-    squares = np.cumsum(np.multiply.outer(factors, 2 * halves).ravel()[order])
+    order = np.argsort(-np.divide.outer(values, halves).ravel(), kind="stable")
+    products = np.cumsum(np.repeat(values * weights, limit)[order])
+    squares = np.cumsum(np.multiply.outer(weights, 2 * halves).ravel()[order])
     best = int(np.argmax(np.square(products) / squares))
-    found = float(products[best] / squares[best])
-    if binned:
-        found = min((1 / limit, found), key=lambda scale: lost(values, weights, limit, scale))
-    return found * greatest
+    return float(products[best] / squares[best]) * greatest
+
+
+@compiled
+def search(values: Any, weights: Any, limit: int) -> float:
+    """Return about the best scale of values up to 1, from a tenth of 1 / limit to all of it."""
+    best, least = 1.0 / limit, np.inf
+    low, high = 0.1 / limit, 1.0 / limit
+    for number in range(TRIALS):
+        scale = low * (high / low) ** (number / (TRIALS - 1))
+        error = squared_error(values, weights, limit, scale)
+        if error < least:
+            best, least = scale, error
+    width = best * ((high / low) ** (1.0 / (TRIALS - 1)) - 1)
+    for _ in range(ROUNDS):
+        width /= 1.6
+        for scale in (best - width, best + width):
+            error = squared_error(values, weights, limit, scale)
+            if error < least:
+                best, least = scale, error
+    return best
+
+
+@compiled
+def squared_error(values: Any, weights: Any, limit: int, scale: float) -> float:
+    total = 0.0
+    for number in range(len(values)):
+        restored = min(np.rint(values[number] / scale), limit) * scale
+        total += weights[number] * (values[number] - restored) ** 2
+    return total
 
 
 def lost(values: NDArray[np.float64], weights: NDArray[np.float64], limit: int, scale: float

@@ -28,13 +28,14 @@ def test_no_scale_errs_less(values, limit, data):
     assert lost(values, weights, limit, scale) <= brute_force(values, weights, limit) + 1e-9
 
 
-def test_search_in_intervals_is_as_good(monkeypatch):
-    values = np.abs(np.random.default_rng(0).normal(0, 1, 5000))
-    weights = np.random.default_rng(1).uniform(0, 1, 5000)
-    exact = lost(values, weights, 7, least_error_scale(values, weights, 7))
-    monkeypatch.setattr("sw.quantize.scales.POINTS", 7 * 500)
-    binned = lost(values, weights, 7, least_error_scale(values, weights, 7))
-    assert exact <= binned < exact * 1.0001
+@pytest.mark.parametrize("count, limit", [(5000, 7), (600, 127), (20_000, 7), (20_000, 127)])
+def test_search_is_as_good_as_all_points(monkeypatch, count, limit):
+    values = np.abs(np.random.default_rng(0).normal(0, 1, count))
+    weights = np.random.default_rng(1).uniform(0, 1, count)
+    found = lost(values, weights, limit, least_error_scale(values, weights, limit))
+    monkeypatch.setattr("sw.quantize.scales.POINTS", count * limit)
+    exact = lost(values, weights, limit, least_error_scale(values, weights, limit))
+    assert exact <= found < exact * 1.01
 
 
 def test_weights_of_no_importance_are_not_looked_at():
