@@ -238,7 +238,8 @@ def round_layer(layer: FloatLayer, statistics: Statistics, pressure: float, limi
         costs = code_costs(chosen, limit)
     for _ in range(SWEEPS):
         for group in range(groups):
-            improve_rows(target[group], np.ascontiguousarray(hessian[group]), steps[group], costs,
+            slopes = (chosen[group] * steps[group][:, None] - target[group]) @ hessian[group]
+            improve_rows(slopes, np.ascontiguousarray(hessian[group]), steps[group], costs,
                          pressure, chosen[group])
         costs = code_costs(chosen, limit)
 
@@ -304,14 +305,14 @@ def round_rows(rows: Any, factor: Any, steps: Any, costs: Any, pressure: float, 
 
 
 @compiled
-def improve_rows(rows: Any, hessian: Any, steps: Any, costs: Any, pressure: float, chosen: Any
+def improve_rows(slopes: Any, hessian: Any, steps: Any, costs: Any, pressure: float, chosen: Any
                  ) -> None:
     """Change integers one by one to what is best beside all others."""
     limit = len(costs) // 2
-    count = rows.shape[1]
-    for row in range(len(rows)):
+    count = slopes.shape[1]
+    for row in range(len(slopes)):
         step = steps[row]
-        slope = hessian @ (chosen[row] * step - rows[row])
+        slope = slopes[row]
         for column in range(count):
             now = chosen[row, column]
             bend = hessian[column, column]
