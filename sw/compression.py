@@ -210,7 +210,7 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
             importance = ([1 / np.maximum(np.square(layer).mean(keepdims=True), 1e-30)
                            for layer in weights] if is_foreign(model) else None)
             grids = fit(weights, importance, quantiser, bits, error, granularity, shape,
-                        target.codebooks if target else 1)
+                        target.codebooks if target else len(weights))
             symbols = quantise(weights, grids, importance)
             restored = [grid.restore(chosen) for grid, chosen in zip(grids, symbols, strict=True)]
             corrected = (correct_biases(trained, restored, samples.calibration)
@@ -349,7 +349,7 @@ def check_network(network: Network, trained: FloatNetwork) -> None:
         inputs += [stored.addend] if stored.addend else []
         expected = wanted.describe([Quantisation(*given) for given in inputs],
                                    Quantisation(stored.output_scale, stored.output_zero_point))
-        for name, value in vars(expected).items():
+        for name, value in vars(replace(expected, codebook=stored.codebook)).items():
             if getattr(stored, name) != value:
                 raise ValueError(f"{name.replace('_', ' ')} of {wanted.name} must be {value!r}, "
                                  f"not {getattr(stored, name)!r}")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from .codecs import HuffmanCodec, RawCodec, TansCodec, decode
 from .format.layers import LayerDescriptor
 from .format.schedule import RECORD_WORDS, ScheduleRecord
-from .format.sections import (HEADER_WORDS, MAX_WORDS, FormatError, Section, crc32, pack_code,
-                              pack_header, pack_network, unpack_code, unpack_header,
+from .format.sections import (HEADER_WORDS, MAX_WORDS, FormatError, Section, check_weights, crc32,
+                              pack_code, pack_header, pack_network, unpack_code, unpack_header,
                               unpack_network)
 from .format.tables import (RAW_WIDTHS, UNSCHEDULED_RAW_WIDTHS, WIDE_RAW_BITS, AutomatonShape,
                             CodeTable, RawShape, RawTable, TansCode, TansShape)
@@ -102,11 +102,6 @@ class Image(Sized):
     symbols: tuple[Symbols, ...]
     words: dict[Section, int]
 
-    @property
-    def layer_codebooks(self) -> tuple[int, ...]:
-        """Codebook of each layer."""
-        return layer_codebooks(self.schedule, len(self.network.layers))
-
 
 def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbols],
                 target: Target | None, decoder: Decoder | None = None) -> bytes:
@@ -117,7 +112,7 @@ def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbo
     grids, symbols : sequence
         Of each layer with weights, in order: what its symbols stand for, and they themselves.
     target : Target, optional
-        Without one, the image has no schedule, and all its grids must share a codebook.
+        Without one, the image has no schedule.
     decoder : RawShape, AutomatonShape or TansShape, optional
         What the coded data are for where there is no target; by default, an automaton.
 
@@ -130,18 +125,17 @@ def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbo
         codebooks, the decoder can't read so many symbols, or a shift can't be stored.
     """
     decoder = target.decoder if target else decoder or AutomatonShape()
-    descriptors = tuple(layer.descriptor for layer in network.layers)
-    described = pack_network(network.input, descriptors)
+    check_weights([layer.descriptor for layer in network.layers])
     table, coded, codebooks = code(grids, symbols, decoder,
                                    RAW_WIDTHS if target else UNSCHEDULED_RAW_WIDTHS)
-    most = target.codebooks if target else 1
-    if len(codebooks) > most:
-        raise ScheduleError(f"network has {len(codebooks)} codebooks, {len(codebooks) - most} more "
-                            f"than the target's {most}")
+    if target:
+        check_codebooks(len(codebooks), target)
     numbers = iter(grid.codebook if codebooks else 0 for grid in grids)
-    records = schedule(descriptors, target, [
-        next(numbers) if layer.operation.has_weights else 0 for layer in descriptors]) \
-        if target else ()
+    descriptors = tuple(replace(layer.descriptor, codebook=next(numbers))
+                        if layer.weights is not None else layer.descriptor
+                        for layer in network.layers)
+    described = pack_network(network.input, descriptors)
+    records = schedule(descriptors, target) if target else ()
     bias, multiplier, shift = channel_records(network, most_shift(target is not None))
     sections = {
         Section.NETWORK: described,
@@ -154,6 +148,12 @@ def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbo
         Section.CODED_DATA: coded,
     }
     return pack_sections(sections, target)
+
+
+def check_codebooks(count: int, target: Target) -> None:
+    if count > target.codebooks:
+        raise ScheduleError(f"network has {count} codebooks, {count - target.codebooks} more than "
+                            f"the target's {target.codebooks}")
 
 
 def pack_sections(sections: dict[Section, bytes], target: Target | None) -> bytes:
@@ -316,19 +316,22 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
         if records and table.symbol_bits not in RAW_WIDTHS:
             raise FormatError(f"code: raw symbols of {table.symbol_bits} bits have no schedule")
 
-    for record in records:
-        if record.codebook >= max(1, len(codebooks)):
-            raise FormatError(f"schedule: there is no codebook {record.codebook}")
+    for number, layer in enumerate(descriptors):
+        if layer.codebook >= max(1, len(codebooks)):
+            raise FormatError(f"network: layer {number}: there is no codebook {layer.codebook}")
+        if records and records[number].codebook != layer.codebook:
+            raise FormatError(f"schedule: record {number} must name codebook {layer.codebook}, as "
+                              f"its layer does, not {records[number].codebook}")
 
     count = sum(layer.weights for layer in descriptors)
     flat = decode(sections[Section.CODED_DATA], table, count)
     symbols, weights = [], []
-    for layer, number in zip(descriptors, layer_codebooks(records, len(descriptors)), strict=True):
+    for layer in descriptors:
         if layer.weight_shape is None:
             continue
         chosen, flat = flat[:layer.weights].reshape(layer.weight_shape), flat[layer.weights:]
         symbols.append(chosen)
-        weights.append(integers_of(chosen, codebooks[number] if codebooks else ()))
+        weights.append(integers_of(chosen, codebooks[layer.codebook] if codebooks else ()))
 
     try:
         network = Network(name, source, unpack_layers(sections, descriptors, weights,
@@ -367,10 +370,9 @@ def retarget(image: bytes, target: Target) -> bytes:
     ScheduleError
         If the target can't run the network, decode its weights, or hold the image.
     """
-    target_hash, words = unpack_header(image)
+    _, words = unpack_header(image)
     sections = unpack_sections(image, words)
     _, descriptors = unpack_network(sections[Section.NETWORK])
-    records = unpack_schedule(sections[Section.SCHEDULE], len(descriptors), target_hash)
     table = unpack_code(sections[Section.CODE], filters_of(descriptors))
     if isinstance(table, TansCode):
         raise ScheduleError("image is coded with tANS, which no target decodes")
@@ -379,15 +381,11 @@ def retarget(image: bytes, target: Target) -> bytes:
                             f"decodes")
     if (RawShape() if isinstance(table, RawTable) else table.shape) != target.decoder:
         raise ScheduleError(f"image must be coded for {target.decoder}, the target's decoder")
-    codebooks = layer_codebooks(records, len(descriptors))
-    if max(codebooks) >= target.codebooks:
-        raise ScheduleError(f"network has {max(codebooks) + 1} codebooks, "
-                            f"{max(codebooks) + 1 - target.codebooks} more than the target's "
-                            f"{target.codebooks}")
+    check_codebooks(max(layer.codebook for layer in descriptors) + 1, target)
     shifts = np.frombuffer(sections[Section.SHIFT], np.int8)
     if shifts.max(initial=0) > most_shift(True):
         raise ScheduleError(f"shifts must be at most 0 for a target, not {shifts.max()}")
-    remade = schedule(descriptors, target, codebooks)
+    remade = schedule(descriptors, target)
     sections[Section.SCHEDULE] = b"".join(record.pack() for record in remade)
     return pack_sections(sections, target)
 
@@ -404,10 +402,6 @@ def unpack_sections(image: bytes, words: dict[Section, int]) -> dict[Section, by
         sections[section] = data
         start += length * 4 + 4
     return sections
-
-
-def layer_codebooks(records: Sequence[ScheduleRecord], layers: int) -> tuple[int, ...]:
-    return tuple(record.codebook for record in records) or (0,) * layers
 
 
 def unpack_schedule(data: bytes, layers: int, target_hash: int) -> tuple[ScheduleRecord, ...]:
@@ -499,7 +493,7 @@ def check_target(target: Target, target_hash: int, descriptors: Sequence[LayerDe
     if target_hash != target.hash:
         raise FormatError(f"image is for target {target_hash:08x}, not {target.hash:08x}")
     try:
-        expected = schedule(descriptors, target, [record.codebook for record in records])
+        expected = schedule(descriptors, target)
     except ScheduleError as error:
         raise FormatError(f"schedule: {error}") from error
     for number, (record, wanted) in enumerate(zip(records, expected, strict=True)):

@@ -109,7 +109,7 @@ def describe_arrays(image: WeightsImage) -> list[dict[str, Any]]:
 def describe_layers(image: Image) -> list[dict[str, Any]]:
     symbols = iter(zip(image.symbols, layer_bits(image.symbols, image.table), strict=True))
     layers = []
-    for layer, codebook in zip(image.network.layers, image.layer_codebooks, strict=True):
+    for layer in image.network.layers:
         entry: dict[str, Any] = {"name": layer.name, "weights": layer.descriptor.weights}
         entry["input_shape"] = layer.descriptor.input_shape
         entry["output_shape"] = layer.descriptor.output_shape
@@ -118,7 +118,7 @@ def describe_layers(image: Image) -> list[dict[str, Any]]:
             entry |= {
                 "bits_per_weight": bits / chosen.size,
                 "layer_entropy": entropy([chosen]), "zeros": float((layer.weights == 0).mean()),
-                "codebook": codebook}
+                "codebook": layer.descriptor.codebook}
         layers.append(entry)
     return layers
 

@@ -51,8 +51,7 @@ def place_activations(layers: Sequence[LayerDescriptor], target: Target) -> tupl
                  for number, size in enumerate(sizes))
 
 
-def schedule(layers: Sequence[LayerDescriptor], target: Target,
-             codebooks: Sequence[int] = ()) -> tuple[ScheduleRecord, ...]:
+def schedule(layers: Sequence[LayerDescriptor], target: Target) -> tuple[ScheduleRecord, ...]:
     """Return each layer's schedule record.
 
     Parameters
@@ -61,8 +60,6 @@ def schedule(layers: Sequence[LayerDescriptor], target: Target,
         The network; each layer's input is the output of the one before.
     target : Target
         What runs it.
-    codebooks : sequence of int
-        Codebook of each layer, pooling layers included; by default 0 for all.
 
     Raises
     ------
@@ -91,7 +88,7 @@ def schedule(layers: Sequence[LayerDescriptor], target: Target,
     for number, layer in enumerate(layers):
         try:
             records.append(make_record(layer, target, addresses[number], addresses[number + 1],
-                                       channel_base, codebooks[number] if codebooks else 0))
+                                       channel_base))
         except ValueError as error:
             raise ScheduleError(
                 f"layer {number} ({layer.operation.name.lower()}): {error}") from error
@@ -112,7 +109,7 @@ def check_layer(number: int, layer: LayerDescriptor) -> None:
 
 
 def make_record(layer: LayerDescriptor, target: Target, in_base: int, out_base: int,
-                channel_base: int, codebook: int) -> ScheduleRecord:
+                channel_base: int) -> ScheduleRecord:
     height, width, in_channels = layer.input_shape
     out_channels = layer.output_shape[2]
     kernel_height, kernel_width = layer.kernel
@@ -149,7 +146,7 @@ def make_record(layer: LayerDescriptor, target: Target, in_base: int, out_base: 
     return ScheduleRecord(
         dataflow=dataflow,
         shared=int(not layer.operation.has_weights),
-        codebook=codebook,
+        codebook=layer.codebook,
         fill=-128 if dataflow is Dataflow.MAXIMUM else layer.input_zero_point,
         activation_min=layer.activation_min,
         activation_max=layer.activation_max,

@@ -77,6 +77,8 @@ class LayerDescriptor:
         Scale and zero point of the second input.
     rounding : Rounding
         Of layers with weights.
+    codebook : int
+        Which codebook of the image the layer's symbols index.
 
     Raises
     ------
@@ -99,6 +101,7 @@ class LayerDescriptor:
     inputs: tuple[int, ...] = (1,)
     addend: tuple[float, int] | None = None
     rounding: Rounding = Rounding.TWICE
+    codebook: int = 0
 
     def __post_init__(self) -> None:
         name = self.operation.name.lower()
@@ -142,6 +145,9 @@ class LayerDescriptor:
                              f"not {self.addend[1]}")
         if self.rounding is Rounding.ONCE and not self.operation.has_weights:
             raise ValueError(f"{name}: there is no product to be rounded once")
+        if not 0 <= self.codebook <= 255 * self.operation.has_weights:
+            raise ValueError(f"{name}: codebook must be 0 to 255, and 0 without weights, "
+                             f"not {self.codebook}")
 
         before, after = self.input_shape, self.output_shape
         still = ((1, 1), (1, 1), (0, 0))

@@ -15,8 +15,8 @@ from .tans import pack_tans, unpack_tans
 
 
 __all__ = ["HEADER_WORDS", "MAGIC", "MAX_LAYERS", "MAX_WEIGHTS", "MAX_WORDS", "SECTIONS", "VERSION",
-           "Codec", "FormatError", "Section", "crc32", "pack_code", "pack_header", "pack_network",
-           "unpack_code", "unpack_header", "unpack_network"]
+           "Codec", "FormatError", "Section", "check_weights", "crc32", "pack_code", "pack_header",
+           "pack_network", "unpack_code", "unpack_header", "unpack_network"]
 
 
 MAGIC = b"HRI"
@@ -72,7 +72,7 @@ INPUT = struct.Struct("<3d3HbB")
 
 #: Layer: output scale, output shape, operation, output zero point, least and greatest activation,
 #: kernel, stride, padding, how far back its inputs are made (0: no second one), rounding, reserved.
-LAYER = struct.Struct("<d3HB3b6B2BBx")
+LAYER = struct.Struct("<d3HB3b6B2BBB")
 
 
 def crc32(data: bytes) -> int:
@@ -201,7 +201,7 @@ def pack_network(source: InputDescription, layers: tuple[LayerDescriptor, ...]) 
         data += LAYER.pack(layer.output_scale, *layer.output_shape, layer.operation,
                            layer.output_zero_point, layer.activation_min, layer.activation_max,
                            *layer.kernel, *layer.stride, *layer.padding, *(*layer.inputs, 0)[:2],
-                           layer.rounding)
+                           layer.rounding, layer.codebook)
         made.append((layer.output_shape, layer.output_scale, layer.output_zero_point))
     return data
 
@@ -241,13 +241,11 @@ def unpack_network(data: bytes) -> tuple[InputDescription, tuple[LayerDescriptor
         check_weights(layers)
     except ValueError as error:
         raise FormatError(f"network: {error}") from error
-    source = InputDescription(scale, zero_point, mean, divisor)
-    if pack_network(source, tuple(layers)) != data:
-        raise FormatError("network: reserved bytes must be zero")
-    return source, tuple(layers)
+    return InputDescription(scale, zero_point, mean, divisor), tuple(layers)
 
 
 def check_weights(layers: Sequence[LayerDescriptor]) -> None:
+    """Refuse layers that have no weights together, or too many."""
     weights = sum(layer.weights for layer in layers)
     if not 1 <= weights <= MAX_WEIGHTS:
         raise ValueError(f"Layers must have 1 to {MAX_WEIGHTS} weights together, not {weights}")
@@ -255,8 +253,8 @@ def check_weights(layers: Sequence[LayerDescriptor]) -> None:
 
 def unpack_layer(record: tuple[Any, ...], made: Sequence[Made]) -> LayerDescriptor:
     output_scale, *output_shape, code, output_zero_point, least, greatest = record[:8]
-    kernel, stride, padding, inputs, rounding = (
-        record[8:10], record[10:12], record[12:14], record[14:16], record[16])
+    kernel, stride, padding, inputs, rounding, codebook = (
+        record[8:10], record[10:12], record[12:14], record[14:16], record[16], record[17])
     if not (output_scale > 0 and isfinite(output_scale)):
         raise ValueError(f"output scale must be positive, not {output_scale}")
     operation = Operation(code)
@@ -267,7 +265,7 @@ def unpack_layer(record: tuple[Any, ...], made: Sequence[Made]) -> LayerDescript
     return LayerDescriptor(
         operation, taken_shape(operation, shape), tuple(output_shape), kernel, stride, padding,
         zero_point, output_zero_point, least, greatest, input_scale, output_scale, inputs,
-        others[0][1:] if others else None, Rounding(rounding))
+        others[0][1:] if others else None, Rounding(rounding), codebook)
 
 
 def inputs_of(made: Sequence[Made], inputs: tuple[int, ...]) -> list[Made]:

@@ -12,7 +12,7 @@ from sw.format.schedule import RECORD_WORDS
 from sw.format.sections import (HEADER_WORDS, MAX_WEIGHTS, MAX_WORDS, SECTIONS, FormatError,
                                 Section, crc32, pack_code, pack_header, pack_network,
                                 unpack_header, unpack_network)
-from sw.format.tables import AutomatonShape, RawShape, RawTable
+from sw.format.tables import AutomatonShape, RawShape, RawTable, TansShape
 from sw.format.target import Target
 from sw.image import build_image, read_image, retarget, write_image
 from sw.network import Layer, Network
@@ -203,17 +203,41 @@ def test_bias_in_pooling_rejected(parts):
 
 
 @pytest.mark.parametrize("decoder", [SMALL, RawShape()], ids=repr)
-@pytest.mark.parametrize("layer", [0, 1], ids=["convolution", "pooling"])
-def test_unknown_codebook_rejected(parts, decoder, layer):
+def test_unknown_codebook_rejected(parts, decoder):
     network, _, _ = parts
     wide = Grid(tuple(range(-15, 12)), np.ones(1))
     symbols = [wide.quantise(layer.weights.astype(float)) for layer in network.weighted]
     contents = (build_image(*parts, TARGET) if decoder == SMALL else
                 build_image(network, [wide] * 2, symbols, TARGET.with_decoder(decoder)))
+    old = bytearray(contents[sections_of(contents)[Section.NETWORK]])
+    old[32 + 27] = 2
+    with pytest.raises(FormatError, match="network: layer 0: there is no codebook 2"):
+        read_image(with_section(contents, Section.NETWORK, bytes(old)))
+
+
+@pytest.mark.parametrize("layer", [0, 1], ids=["convolution", "pooling"])
+def test_schedule_names_the_layers_codebooks(parts, layer):
+    contents = build_image(*parts, TARGET)
     old = bytearray(contents[sections_of(contents)[Section.SCHEDULE]])
     old[layer * RECORD_WORDS * 4] |= 0x20
-    with pytest.raises(FormatError, match="schedule: there is no codebook 2"):
+    with pytest.raises(FormatError, match=f"schedule: record {layer} must name codebook 0, as its "
+                                          "layer does, not 2"):
         read_image(with_section(contents, Section.SCHEDULE, bytes(old)))
+
+
+def test_layers_have_codebooks_without_a_schedule(parts):
+    network, _, symbols = parts
+    others = [(0, -9, 9, 12), (3, -3, 1, 0)]
+    network = replace(network, layers=(
+        convolution(symbols[0], grid=others[0]), network.layers[1],
+        replace(network.layers[2], weights=np.array(others[1], np.int8)[symbols[1]])))
+    grids = [Grid(centroids, np.ones(1), codebook=number)
+             for number, centroids in enumerate(others)]
+    for decoder in (SMALL, RawShape(), TansShape()):
+        image = read_image(build_image(network, grids, symbols, None, decoder))
+        for read, layer in zip(image.network.layers, network.layers, strict=True):
+            assert np.array_equal(read.weights, layer.weights)
+        assert [layer.descriptor.codebook for layer in image.network.layers] == [0, 0, 1]
 
 
 def test_reserved_bit_in_the_schedule_rejected(parts):
@@ -347,7 +371,7 @@ def test_section_network_holds_graphs():
     (25, 4, "both inputs must have the shape (4, 4, 4), not (4, 4, 2)"),
     (25, 0, "add: inputs must be 2 of earlier layers, not (1,)"),
     (26, 2, "2 is not a valid Rounding"), (26, 1, "add: there is no product to be rounded once"),
-    (27, 1, "reserved bytes must be zero"),
+    (27, 1, "add: codebook must be 0 to 255, and 0 without weights, not 1"),
 ])
 def test_wrong_graph_refused(byte, value, complaint):
     data = bytearray(pack_network(INPUT, tuple(layer.descriptor for layer in graph(1).layers)))
@@ -366,7 +390,7 @@ def test_image_without_a_schedule(decoder):
         layer if layer.weights is None else replace(
             layer, weights=np.array(CENTROIDS, np.int8)[next(remaining)])
         for layer in network.layers))
-    grids = [Grid(CENTROIDS, np.ones(1))] * 3
+    grids = [Grid(CENTROIDS, np.ones(1))] * len(symbols)
     contents = build_image(network, grids, symbols, None, decoder)
     image = read_image(contents)
     assert (image.target_hash, image.schedule) == (0, ())
@@ -377,8 +401,6 @@ def test_image_without_a_schedule(decoder):
         read_image(contents, target=TARGET)
     with pytest.raises(FormatError, match="0 layers take 0 bytes, not 336"):
         read_image(with_section(contents, Section.SCHEDULE, bytes(7 * 48), target_hash=0))
-    with pytest.raises(ScheduleError, match="2 codebooks, 1 more than the target's 1"):
-        build_image(network, [replace(grids[0], codebook=1), *grids[1:]], symbols, None, SMALL)
 
 
 def test_positive_shift_only_without_a_schedule(parts):

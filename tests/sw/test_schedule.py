@@ -36,7 +36,8 @@ def test_activations_lie_at_either_end():
 
 
 def test_records_by_hand():
-    convolution, greatest, mean, dense = schedule(NETWORK, TARGET, [2, 0, 0, 1])
+    convolution, greatest, mean, dense = schedule(
+        (replace(CONVOLUTION, codebook=2), GREATEST, MEAN, replace(DENSE, codebook=1)), TARGET)
     # Filters of 3 rows of 6 weights; the first window begins a row and a pixel before the input.
     assert convolution == ScheduleRecord(
         dataflow=Dataflow.DENSE, shared=0, codebook=2, fill=-3, activation_min=-100,
@@ -123,7 +124,7 @@ def test_layers_beyond_the_target_refused(refused, complaint):
 def test_codebook_beyond_the_record_refused():
     with pytest.raises(ScheduleError, match=r"layer 1 \(fully_connected\): codebook must be 0 to "
                                             "15, not 16"):
-        schedule([MEAN, DENSE], TARGET, [0, 16])
+        schedule([MEAN, replace(DENSE, codebook=16)], TARGET)
 
 
 def test_channel_of_max_pooling_halves():
