@@ -1,15 +1,15 @@
 """What all benchmarks do with their rows: a table for people, JSON for programs."""
 
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from sw.files import write_file
 
 
 __all__ = ["FOLDER", "Row", "show", "write_rows"]
@@ -49,15 +49,5 @@ def cell(value: Any, form: str) -> str:
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Write ``rows`` as a JSON list of objects, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.",
-                                     delete=False) as file:
-        try:
-            json.dump([dict(row) for row in rows], file, indent=2, allow_nan=False)
-            file.write("\n")
-            file.close()
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    text = json.dumps([dict(row) for row in rows], indent=2, allow_nan=False)
+    write_file(path, f"{text}\n".encode())

@@ -15,7 +15,7 @@ from rich.console import Console
 from sim.throughput import report_throughput
 from sim.verilator import SimulationError
 from sw.compression import compress, measure_image
-from sw.image import write_image
+from sw.files import write_file
 from sw.zoo import load_data
 
 from .options import add_accelerator_options, read_site, read_target
@@ -69,7 +69,7 @@ def build(site, model, target, *, quantiser, codec, image, seed, directory, stag
     target : Target
         Sizes of the accelerator; its decoder is made to match the codec.
     quantiser, codec : str
-        How the model is compressed; the codec may be None, for the quantiser's usual one.
+        How the model is compressed, as in `sw.plan.Plan`.
     image : Path or None
         An image of the model that exists, to be taken instead.
     seed : int
@@ -98,7 +98,7 @@ def build(site, model, target, *, quantiser, codec, image, seed, directory, stag
                 compression = compress(model, quantiser=quantiser, codec=codec, target=target)
             else:
                 compression = measure_image(image, model, target=target)
-            write_image(directory / "weights.hri", compression.data)
+            write_file(directory / "weights.hri", compression.data)
             x = load_data(model).x[:SAMPLES]
         with stages.stage("elaborate"):
             verilog = site.elaborate(compression.target, compression.data)

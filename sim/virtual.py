@@ -13,6 +13,7 @@ from hw.top import ACCELERATOR
 from sim.verilator import BUILD, SimulationError, compile_board
 from sw.compression import compress
 from sw.format.target import Target
+from sw.plan import AUTO
 from sw.zoo import find
 
 
@@ -33,15 +34,15 @@ class Build:
         Network that ships, or a model file: the image at power-on.
     quantiser : str
         How weights become symbols.
-    codec : str, optional
-        How symbols are coded; by default as suits the quantiser.
+    codec : str
+        How symbols are coded; by default, such that the image is smallest.
     """
 
     site: Site
     target: Target
     model: str = "digits"
     quantiser: str = "step"
-    codec: str | None = None
+    codec: str = AUTO
 
     def compile(self):
         """Return the folder of the compiled accelerator; nothing is made again.

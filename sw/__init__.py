@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .compression import Compression, compare, compress
+    from .files import write_file
     from .format.sections import FormatError
     from .format.target import PRESETS, Target
-    from .image import Image, build_image, load_image, read_image, write_image
+    from .image import Image, build_image, load_image, read_image
     from .weights import WeightsCompression, compress_weights
     from .weights_image import WeightsImage, load_any_image
     from .zoo import load_data, load_network
@@ -25,14 +26,15 @@ if TYPE_CHECKING:
 
 __all__ = ["PRESETS", "Compression", "FormatError", "Image", "Target", "WeightsCompression",
            "WeightsImage", "build_image", "compare", "compress", "compress_weights",
-           "load_any_image", "load_data", "load_image", "load_network", "read_image", "write_image"]
+           "load_any_image", "load_data", "load_image", "load_network", "read_image", "write_file"]
 
 
 HOMES = {
     "compression": ("Compression", "compare", "compress"),
     "format.sections": ("FormatError",),
     "format.target": ("PRESETS", "Target"),
-    "image": ("Image", "build_image", "load_image", "read_image", "write_image"),
+    "files": ("write_file",),
+    "image": ("Image", "build_image", "load_image", "read_image"),
     "weights": ("WeightsCompression", "compress_weights"),
     "weights_image": ("WeightsImage", "load_any_image"),
     "zoo": ("load_data", "load_network"),

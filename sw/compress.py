@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from math import log2
 from pathlib import Path
 from typing import get_args
@@ -12,16 +13,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .compression import DEFAULT_BITS, Compression, LayerFigures, compare, compress
+from . import curve
+from .compression import Compression, LayerFigures, compare, compress
+from .files import write_file
 from .format.target import PRESETS, Target
-from .image import write_image
+from .network import Network
 from .options import add_compression_options, add_size_options, resize
-from .plan import bits_for_bytes, search
+from .plan import AUTO, DEFAULT_BITS, Plan, load_plan, save_plan
 from .quantize.codebook import MAX_CLUSTERS
 from .quantize.scales import Granularity
 from .score import metric
+from .search import bits_for_bytes, search
 from .weights import WeightsCompression, compress_weights
-from .zoo import holds_weights_alone
+from .zoo import holds_weights_alone, load_source
 
 
 __all__ = ["main"]
@@ -30,27 +34,39 @@ __all__ = ["main"]
 DEFAULT_TARGET = "ulx3s:85F"
 
 
+#: Options that a plan stands for.
+CHOICES = ("quantiser", "codec", "bits", "clusters", "granularity", "prune", "lossless", "max_drop",
+           "max_bytes", "compare")
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command with ``argv``, by default the command line's arguments."""
     arguments = parse(argv)
     try:
+        plan = plan_of(arguments)
         chosen: Compression | WeightsCompression
         if holds_weights_alone(arguments.model):
             rows: tuple[Compression, ...] = ()
-            chosen = compress_alone(arguments)
+            chosen = compress_alone(arguments, plan)
         else:
-            rows = compress_network(arguments)
+            rows = compress_network(arguments, plan)
             chosen = rows[-1]
         output = arguments.output or Path("build") / f"{chosen.name}.hri"
-        write_image(output, chosen.data)
+        report = {"file": str(output), **chosen.report()}
+        if len(rows) > 1:
+            report["compared"] = [row.report() for row in rows]
+        text = json.dumps(report, indent=2)
+        write_file(output, chosen.data)
+        write_file(output.with_suffix(".json"), f"{text}\n".encode())
+        if arguments.max_drop is not None:
+            write_file(output.with_suffix(".html"), curve.render(rows).encode())
+        if arguments.plan and not arguments.plan.exists():
+            keep_plan(arguments, chosen)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 
     if arguments.json:
-        json.dump({"file": str(output)} | (
-            {"compared": [row.report() for row in rows]} if len(rows) > 1
-            else chosen.report()), sys.stdout, indent=2)
-        print()
+        print(text)
         return
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(comparison(rows) if len(rows) > 1 else figure_table(chosen))
@@ -63,7 +79,38 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{output}: {size.bits_per_weight:.2f} b/w, factor {size.factor:.2f}, {judged(chosen)}")
 
 
-def compress_network(arguments: argparse.Namespace) -> tuple[Compression, ...]:
+def plan_of(arguments: argparse.Namespace) -> Plan:
+    """Return the plan that a file holds, or that the options describe."""
+    if arguments.plan and arguments.plan.exists():
+        for name in CHOICES:
+            if getattr(arguments, name) not in (None, False):
+                raise ValueError(f"{arguments.plan} says how: --{name.replace('_', '-')} must not "
+                                 f"be given beside it")
+        plan, target = load_plan(arguments.plan)
+        arguments.target = arguments.target or target
+        return plan
+    if arguments.lossless:
+        for name in ("quantiser", "granularity", "prune", "compare"):
+            if getattr(arguments, name) not in (None, False):
+                raise ValueError(f"Integers must be kept without --{name}")
+        return Plan("uniform", arguments.codec or AUTO)
+    choices = {name: value for name in ("quantiser", "codec", "granularity", "prune")
+               if (value := getattr(arguments, name)) is not None}
+    return Plan(bits=bits_of(arguments), **choices)
+
+
+def keep_plan(arguments: argparse.Namespace, chosen: Compression | WeightsCompression) -> None:
+    """Save how the image was made, such that it can be made again."""
+    assert chosen.plan is not None
+    if isinstance(chosen, Compression):
+        target, parts = arguments.target or DEFAULT_TARGET, chosen.layers
+    else:
+        target, parts = "none", chosen.arrays
+    save_plan(arguments.plan, replace(chosen.plan, codec=chosen.codec), model=chosen.name,
+              target=target, layers=[part.name for part in parts])
+
+
+def compress_network(arguments: argparse.Namespace, plan: Plan) -> tuple[Compression, ...]:
     """Return the networks that were asked for; the last one becomes the image."""
     named = named_target(arguments.target or DEFAULT_TARGET)
     target = resize(named, arguments) if named else None
@@ -71,29 +118,28 @@ def compress_network(arguments: argparse.Namespace) -> tuple[Compression, ...]:
         if target is None:
             raise ValueError("Comparison must have a target, not none")
         return compare(arguments.model, target=target)
+    if arguments.lossless and not isinstance(load_source(arguments.model), Network):
+        raise ValueError(f"{arguments.model}: only an int8 network has integers to be kept")
     options = {"target": target, "data": arguments.data, "calibration": arguments.calibrate}
     if arguments.max_drop is not None:
-        return search(arguments.model, max_drop=arguments.max_drop, quantiser=arguments.quantiser,
-                      codec=arguments.codec, progress=sys.stderr.isatty(), **options)
+        return search(arguments.model, plan, max_drop=arguments.max_drop,
+                      progress=sys.stderr.isatty(), **options)
     if arguments.max_bytes is not None:
-        arguments.bits = bits_for_bytes(arguments.model, most=arguments.max_bytes,
-                                        quantiser=arguments.quantiser, codec=arguments.codec,
-                                        **options)
-    return (compress(arguments.model, quantiser=arguments.quantiser, codec=arguments.codec,
-                     bits=bits_of(arguments), target=target, granularity=arguments.granularity,
-                     data=arguments.data, calibration=arguments.calibrate),)
+        plan = replace(plan, bits=bits_for_bytes(arguments.model, plan, most=arguments.max_bytes,
+                                                 **options))
+    return (compress(arguments.model, plan, **options),)
 
 
-def compress_alone(arguments: argparse.Namespace) -> WeightsCompression:
+def compress_alone(arguments: argparse.Namespace, plan: Plan) -> WeightsCompression:
     """Return the weights alone that were asked for."""
     if arguments.target not in (None, "none"):
         raise ValueError(f"Target of weights alone must be none, not {arguments.target}")
-    for name in ("data", "calibrate", "rows", "columns", "compare", "max_drop", "max_bytes"):
+    for name in ("data", "calibrate", "rows", "columns", "compare", "lossless", "max_drop",
+                 "max_bytes", "prune"):
         if getattr(arguments, name) not in (None, False):
             raise ValueError(f"Weights alone must be compressed without "
                              f"--{name.replace('_', '-')}, which needs a network")
-    return compress_weights(arguments.model, quantiser=arguments.quantiser, codec=arguments.codec,
-                            bits=bits_of(arguments), granularity=arguments.granularity)
+    return compress_weights(arguments.model, plan)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -104,8 +150,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("model", metavar="NAME|FILE", help="network that ships, a model file, or "
                         "weights alone (.safetensors, .npz)")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE",
-                        help="the image (default: build/NAME.hri)")
+                        help="the image; its report goes beside it, as .json (default: "
+                             "build/NAME.hri)")
     add_compression_options(parser)
+    # What isn't given can't contradict a plan.
+    parser.set_defaults(quantiser=None, codec=None)
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument("--bits", type=float, metavar="BITS",
                       help="bits per weight (step, compensated) or bits of a symbol (others; "
@@ -115,9 +164,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
                       help="values that the codebook quantiser shares, 2 to 64, in place of --bits")
     rate.add_argument("--max-drop", type=float, metavar="POINTS",
                       help="the smallest image that loses at most so many points of accuracy on "
-                           "--data, of several rates that are tried in parallel")
+                           "--data, of several rates, and with uniform and codebook of bits for "
+                           "each layer, that are tried in parallel; a plot goes beside the image")
     rate.add_argument("--max-bytes", type=int, metavar="N",
                       help="the most bytes of the image (step, compensated)")
+    rate.add_argument("--lossless", action="store_true",
+                      help="keep the integers of an int8 model")
+    parser.add_argument("--prune", type=float, metavar="SHARE",
+                        help="share of the weights, those of least magnitude, that become 0 before "
+                             "they are quantised, e.g. 0.5")
     parser.add_argument("--granularity", choices=get_args(Granularity),
                         help="one scale for a layer's filters, or one for each (default: channel "
                              "for uniform, else tensor)")
@@ -132,6 +187,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
                              "compensated quantiser and float models need it, or take a half of "
                              "--data, which then doesn't judge")
     add_size_options(parser)
+    parser.add_argument("--plan", type=Path, metavar="FILE",
+                        help="do as this TOML file says; if it doesn't exist yet, save there how "
+                             "the image was made")
     parser.add_argument("--compare", action="store_true",
                         help="table of all quantisers; the image is the default one")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -144,7 +202,8 @@ def bits_of(arguments: argparse.Namespace) -> float | None:
         bits: float | None = arguments.bits
         return bits
     if arguments.quantiser != "codebook":
-        raise ValueError(f"Only the codebook quantiser has clusters, not {arguments.quantiser}")
+        raise ValueError(f"Only the codebook quantiser has clusters, "
+                         f"not {arguments.quantiser or Plan.quantiser}")
     if not 2 <= clusters <= MAX_CLUSTERS:
         raise ValueError(f"Clusters must be 2 to {MAX_CLUSTERS}, not {clusters}")
     return log2(clusters)
@@ -204,8 +263,8 @@ def comparison(rows: Sequence[Compression]) -> Table:
     for row in rows:
         _, *values = figures(0, row.size.bits_per_weight, row.entropy,
                              *vars(row.distortion).values())
-        limit = f"{row.bits:g} bits" if row.error is None else f"MSE {row.error:.3e}"
-        table.add_row(f"{row.quantiser}, {limit}", row.codec, *values, str(row.size.bytes_image),
+        assert row.plan is not None
+        table.add_row(row.plan.describe(), row.codec, *values, str(row.size.bytes_image),
                       f"{row.size.factor:.2f}", f"{row.accuracy_int:.2%}")
     return table
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .codecs import (CODECS, Codec, HuffmanCodec, RawCodec, TansCodec, codec_name, layer_bits)
+from .codecs import Codec, HuffmanCodec, RawCodec, TansCodec, codec_name, layer_bits
 from .format.sections import FormatError
 from .format.target import PRESETS, Target
 from .format.tables import AutomatonShape, PrefixTable, RawShape, TansShape
@@ -18,27 +18,20 @@ from .image import Decoder, Image, build_image, load_image, read_image
 from .metrics import Distortion, Size, distortion, entropy
 from .network import (FloatNetwork, Layer, Network, Quantisation, calibrate, calibrate_input,
                       float_network, integer_network, replace_weights)
-from .quantize import (CodebookQuantiser, FloatArray, Grid, Quantiser, StepQuantiser, Symbols,
-                       UniformQuantiser, correct_biases, quantise)
+from .plan import AUTO, Plan
+from .quantize import (CodebookQuantiser, FloatArray, Grid, StepQuantiser, Symbols,
+                       UniformQuantiser, check_zeros, correct_biases, prune, quantise)
 from .quantize.compensated import compensate
 from .quantize.grid import zigzag
-from .quantize.scales import Granularity
 from .score import answer, score
 from .zoo import (IMPORTERS, Data, load_calibration, load_data, load_labelled, load_network,
                   load_source)
 
 
-__all__ = ["CODECS", "DEFAULT_BITS", "DEFAULT_CODEC", "DEFAULT_TARGET", "QUANTISERS",
-           "Compression", "LayerFigures", "check_options", "compare", "compress", "fit",
-           "measure_image", "size_figures", "without_infinity"]
+__all__ = ["DEFAULT_TARGET", "Compression", "LayerFigures", "compare", "compress", "decoders",
+           "fit", "measure_image", "size_figures", "smallest", "without_infinity"]
 
 
-#: What ``bits`` is by default. For digits, accuracy stays within a point even at 1.8 bits.
-DEFAULT_BITS = {"step": 2.25, "uniform": 8, "codebook": 4, "compensated": 3}
-QUANTISERS = tuple(DEFAULT_BITS)
-#: An automaton's alphabet is too small for 8 bits.
-DEFAULT_CODEC = {"step": "huffman", "uniform": "raw", "codebook": "huffman",
-                 "compensated": "huffman"}
 DEFAULT_TARGET = PRESETS["ulx3s", "85F"]
 
 
@@ -67,8 +60,8 @@ class Compression:
 
     Parameters
     ----------
-    quantiser, codec, bits, error
-        As `compress` was told.
+    plan : Plan or None
+        How it was made; None for an image that was there before.
     target : Target, optional
         What the image is for, with the decoder that reads it.
     data : bytes
@@ -84,10 +77,7 @@ class Compression:
         Whether other inputs of the same file calibrated.
     """
 
-    quantiser: str
-    codec: str
-    bits: float | None
-    error: float | None
+    plan: Plan | None
     target: Target | None
     data: bytes
     image: Image
@@ -106,6 +96,16 @@ class Compression:
         """What reports call the network."""
         return self.network.name
 
+    @property
+    def quantiser(self) -> str:
+        """What made symbols of weights; "given" for an image that was there before."""
+        return self.plan.quantiser if self.plan else "given"
+
+    @property
+    def codec(self) -> str:
+        """What coded them."""
+        return codec_name(self.image.table)
+
     def report(self) -> dict[str, Any]:
         """Return all figures, named as in report.json; no SQNR where there is no error."""
         return {
@@ -120,32 +120,21 @@ class Compression:
                 "name": layer.name, "weights": layer.weights,
                 "bits_per_weight": layer.bits_per_weight, "layer_entropy": layer.layer_entropy,
                 **without_infinity(layer.distortion)} for layer in self.layers],
+            "plan": asdict(self.plan) if self.plan else None,
         }
 
 
-def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = None,
-             bits: float | None = None, error: float | None = None,
-             granularity: Granularity | None = None, target: Target | None = DEFAULT_TARGET,
-             data: Path | None = None, calibration: Path | None = None) -> Compression:
+def compress(model: str | Path, plan: Plan | None = None, *,
+             target: Target | None = DEFAULT_TARGET, data: Path | None = None,
+             calibration: Path | None = None, **choices: Any) -> Compression:
     """Compress a network into a ROM image.
 
     Parameters
     ----------
     model : str or Path
         Name of a network that ships, or a model file: npz, tflite, onnx or pt2.
-    quantiser : {"step", "uniform", "codebook", "compensated"}
-        How weights become symbols. ``"uniform"`` with 8 bits keeps an int8 model as it is;
-        ``"compensated"`` rounds by the effect on the network's outputs, and needs inputs.
-    codec : {"huffman", "raw", "tans"}, optional
-        How symbols are coded. The target's decoder is made to match. By default ``DEFAULT_CODEC``.
-    bits : float, optional
-        Rate of the step and the compensated quantiser, in bits per weight with the code table; bits
-        of a symbol for the others, ``log2(12)`` for 12 shared weights. By default ``DEFAULT_BITS``.
-    error : float, optional
-        Mean squared error that the step quantiser keeps to, in place of ``bits``.
-    granularity : {"tensor", "channel"}, optional
-        Whether a layer's filters have one scale or one each. By default, one each with the uniform
-        quantiser, one with codebooks; the step quantiser has nothing else.
+    plan : Plan, optional
+        How.
     target : Target, optional
         What will run the network; None for an image without a schedule, of any network.
     data : Path, optional
@@ -157,15 +146,62 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
         them, and the compensated quantiser; others correct biases only with them. If they are those
         in ``data``, or only ``data`` are given, a seeded half of these calibrates and the other one
         judges.
+    **choices
+        Fields of `Plan`, where no plan is given: ``compress("digits", bits=2)``.
 
     Raises
     ------
     ValueError
-        If an option is unknown or out of range, the model can't be used (`ModelError`) or has no
-        weights or too large ones, the target can't run it (`ScheduleError`), or the automaton can't
-        decode so many symbols.
+        If a choice is unknown or out of range, the model can't be used (`ModelError`) or has no
+        weights or too large ones, the target can't run it (`ScheduleError`), or the decoder can't
+        read so many symbols.
     """
-    codec = check_options(quantiser, codec, error, granularity)
+    plan = plan or Plan(**choices)
+    possible = decoders(plan.codec, target)
+    source, trained, samples = load_all(model, plan.quantiser, data, calibration)
+    weights = weights_of(trained)
+    with floats_of(model):
+        if isinstance(source, Network) and keeps_integers(plan):
+            network = source
+            grids, symbols = keep(network.weighted)
+            restored = weights
+        elif plan.quantiser == "compensated":
+            if not samples.calibration.size:
+                raise ValueError(f"{model}: the compensated quantiser must have inputs: give "
+                                 f"--calibrate FILE.npz")
+            found = compensate(trained, samples.calibration, bits=plan.rate,
+                               rate=rate_of(possible[0]), limit=greatest_integer(possible[0]))
+            grids, symbols = found.grids, list(found.symbols)
+            restored = [grid.restore(chosen) for grid, chosen in zip(grids, symbols, strict=True)]
+            network = quantised_network(source, trained, found.network, samples.calibration, grids,
+                                        symbols, as_tflite=target is None)
+        else:
+            # Layers of models from elsewhere are scaled anyhow: errors count relative to weights.
+            importance = relative(weights) if is_foreign(model) else None
+            kept = prune(weights, importance, plan.prune) if plan.prune else weights
+            grids = fit(kept, importance, plan, automaton_of(target),
+                        target.codebooks if target else len(weights))
+            symbols = quantise(kept, grids, importance)
+            restored = [grid.restore(chosen) for grid, chosen in zip(grids, symbols, strict=True)]
+            corrected = (correct_biases(trained, restored, samples.calibration)
+                         if samples.calibration.size else trained)
+            network = quantised_network(source, trained, corrected, samples.calibration, grids,
+                                        symbols, as_tflite=target is None)
+        contents, target = smallest(possible, target, lambda decoder, target: build_image(
+            network, grids, symbols, target, decoder))
+        image = read_image(contents, name=network.name, target=target)
+        return measure(plan, target, contents, image, network, restored, source, samples)
+
+
+def load_all(model: str | Path, quantiser: str, data: Path | None, calibration: Path | None
+             ) -> tuple[FloatNetwork | Network, FloatNetwork, Data]:
+    """Return a model's network as the file has it and with float weights, and its samples.
+
+    Raises
+    ------
+    ValueError
+        If there are no weights, or no inputs where they are needed.
+    """
     source = load_source(model)
     trained = float_network(source) if isinstance(source, Network) else source
     needed = quantiser == "compensated" or (source is trained and is_foreign(model))
@@ -175,52 +211,74 @@ def compress(model: str | Path, *, quantiser: str = "step", codec: str | None = 
                          f"--calibrate FILE.npz")
     if source is trained and is_foreign(model):
         source = trained = calibrate_input(trained, samples.calibration)
-    automaton = target.decoder if target else AutomatonShape()
-    shape = automaton if isinstance(automaton, AutomatonShape) else AutomatonShape()
-    if target and codec == "tans":
-        raise ValueError("Codec must be huffman or raw for a target, since none decodes tans yet: "
-                         "compress with --target none")
-    coded_for: RawShape | AutomatonShape = shape if codec == "huffman" else RawShape()
-    target = target.with_decoder(coded_for) if target else None
-    decoder = TansShape() if codec == "tans" else coded_for
-    bits = DEFAULT_BITS[quantiser] if bits is None else bits
-
-    weights: list[FloatArray] = [layer.weights for layer in trained.weighted
-                                 if layer.weights is not None]
-    if not weights:
+    if not weights_of(trained):
         raise ValueError(f"{model}: network must have weights")
-    with floats_of(model):
-        if isinstance(source, Network) and quantiser == "uniform" and bits == 8 \
-                and granularity != "tensor":
-            network = source
-            grids, symbols = keep(network.weighted)
-            restored = weights
-        elif quantiser == "compensated":
-            if not samples.calibration.size:
-                raise ValueError(f"{model}: the compensated quantiser must have inputs: give "
-                                 f"--calibrate FILE.npz")
-            found = compensate(trained, samples.calibration, bits=bits, rate=rate_of(decoder),
-                               limit=greatest_integer(decoder))
-            grids, symbols = found.grids, list(found.symbols)
-            restored = [grid.restore(chosen) for grid, chosen in zip(grids, symbols, strict=True)]
-            network = quantised_network(source, trained, found.network, samples.calibration, grids,
-                                        symbols, as_tflite=target is None)
-        else:
-            # Layers of models from elsewhere are scaled anyhow: errors count relative to weights.
-            importance = ([1 / np.maximum(np.square(layer).mean(keepdims=True), 1e-30)
-                           for layer in weights] if is_foreign(model) else None)
-            grids = fit(weights, importance, quantiser, bits, error, granularity, shape,
-                        target.codebooks if target else len(weights))
-            symbols = quantise(weights, grids, importance)
-            restored = [grid.restore(chosen) for grid, chosen in zip(grids, symbols, strict=True)]
-            corrected = (correct_biases(trained, restored, samples.calibration)
-                         if samples.calibration.size else trained)
-            network = quantised_network(source, trained, corrected, samples.calibration, grids,
-                                        symbols, as_tflite=target is None)
-        contents = build_image(network, grids, symbols, target, decoder)
-        image = read_image(contents, name=network.name, target=target)
-        return measure(quantiser, codec, bits, error, target, contents, image, network, restored,
-                       source, samples)
+    return source, trained, samples
+
+
+def weights_of(network: FloatNetwork) -> list[FloatArray]:
+    """Return the weights of the layers that have any."""
+    return [layer.weights for layer in network.weighted if layer.weights is not None]
+
+
+def relative(weights: Sequence[FloatArray]) -> list[FloatArray]:
+    """Return importances with which errors count relative to each layer's weights."""
+    return [1 / np.maximum(np.square(layer, dtype=np.float64).mean(keepdims=True), 1e-30)
+            for layer in weights]
+
+
+def keeps_integers(plan: Plan) -> bool:
+    """Return whether a plan leaves int8 weights as they are."""
+    return (plan.quantiser == "uniform" and plan.bits == 8 and plan.granularity != "tensor"
+            and not plan.prune)
+
+
+def automaton_of(target: Target | None) -> AutomatonShape:
+    """Return the automaton that a target may have."""
+    shape = target.decoder if target else None
+    return shape if isinstance(shape, AutomatonShape) else AutomatonShape()
+
+
+def decoders(codec: str, target: Target | None) -> list[Decoder]:
+    """Return what may read the data of a codec, the likeliest first.
+
+    Raises
+    ------
+    ValueError
+        If the target has no decoder for it.
+    """
+    known: dict[str, Decoder] = {"huffman": automaton_of(target), "raw": RawShape()}
+    if target is None:
+        known = {"tans": TansShape(), **known}
+    if codec == AUTO:
+        return list(known.values())
+    if codec not in known:
+        raise ValueError(f"Codec must be {', '.join(known)} or {AUTO} for a target, not {codec}: "
+                         f"compress with --target none")
+    return [known[codec]]
+
+
+def smallest(possible: Sequence[Decoder], target: Target | None,
+             build: Callable[[Decoder, Target | None], bytes]) -> tuple[bytes, Target | None]:
+    """Return the smallest image that can be built for one of several decoders, and its target.
+
+    Raises
+    ------
+    ValueError
+        If none can, as the first one says.
+    """
+    found: list[tuple[bytes, Target | None]] = []
+    refusals: list[ValueError] = []
+    for decoder in possible:
+        aimed = (target.with_decoder(decoder)
+                 if target and not isinstance(decoder, TansShape) else None)
+        try:
+            found.append((build(decoder, aimed), aimed))
+        except ValueError as error:
+            refusals.append(error)
+    if not found:
+        raise refusals[0]
+    return min(found, key=lambda image: len(image[0]))
 
 
 def is_foreign(model: str | Path) -> bool:
@@ -334,8 +392,7 @@ def measure_image(path: Path, model: str | Path, *, target: Target = DEFAULT_TAR
         for stored, layer in zip(image.network.layers, trained.layers, strict=True)))
     restored = [layer.weights * layer.weight_scale[:, None, None, None]
                 for layer in network.weighted if layer.weights is not None]
-    return measure("given", codec_name(table), None, None, target, path.read_bytes(), image,
-                   network, restored, trained, data)
+    return measure(None, target, path.read_bytes(), image, network, restored, trained, data)
 
 
 def check_network(network: Network, trained: FloatNetwork) -> None:
@@ -355,12 +412,11 @@ def check_network(network: Network, trained: FloatNetwork) -> None:
                                  f"not {getattr(stored, name)!r}")
 
 
-def measure(quantiser: str, codec: str, bits: float | None, error: float | None,
-            target: Target | None,
-            contents: bytes, image: Image, network: Network, restored: Sequence[FloatArray],
-            source: FloatNetwork | Network, data: Data) -> Compression:
+def measure(plan: Plan | None, target: Target | None, contents: bytes, image: Image,
+            network: Network, restored: Sequence[FloatArray], source: FloatNetwork | Network,
+            data: Data) -> Compression:
     trained = float_network(source) if isinstance(source, Network) else source
-    weights = [layer.weights for layer in trained.weighted if layer.weights is not None]
+    weights = weights_of(trained)
     layers = tuple(
         LayerFigures(layer.name, original.size, bits_taken / original.size, entropy([chosen]),
                      distortion([original], [values]))
@@ -368,7 +424,7 @@ def measure(quantiser: str, codec: str, bits: float | None, error: float | None,
             network.weighted, weights, image.symbols, layer_bits(image.symbols, image.table),
             restored, strict=True))
     return Compression(
-        quantiser, codec, bits, error, target, contents, image, network, layers,
+        plan, target, contents, image, network, layers,
         Size(network.weights, sum(len(layer.bias) for layer in network.weighted),
              image.bytes_image, image.bytes_weights),
         distortion(weights, restored), entropy(image.symbols),
@@ -391,33 +447,34 @@ def size_figures(size: Size) -> dict[str, float]:
         "factor", "factor_int8", "bits_per_weight")}
 
 
-def check_options(quantiser: str, codec: str | None, error: float | None,
-                  granularity: Granularity | None) -> str:
-    """Return the codec, by default the quantiser's, or refuse options that don't go together."""
-    check_choice("Quantiser", quantiser, QUANTISERS)
-    codec = DEFAULT_CODEC[quantiser] if codec is None else codec
-    check_choice("Codec", codec, tuple(CODECS))
-    if error is not None and quantiser != "step":
-        raise ValueError(f"Only the step quantiser keeps to an error, not {quantiser}")
-    if granularity == "channel" and quantiser == "step":
-        raise ValueError("Granularity must be tensor for the step quantiser, not channel")
-    return codec
+def fit(weights: Sequence[FloatArray], importance: Sequence[FloatArray] | None, plan: Plan,
+        shape: AutomatonShape, codebooks: int) -> tuple[Grid, ...]:
+    """Return the grid of each layer, with at most ``codebooks`` codebooks.
 
-
-def check_choice(label: str, choice: str, choices: Sequence[str]) -> None:
-    if choice not in choices:
-        raise ValueError(f"{label} must be one of {', '.join(choices)}, not {choice}")
-
-
-def fit(weights: Sequence[FloatArray], importance: Sequence[FloatArray] | None, quantiser: str,
-        bits: float, error: float | None, granularity: Granularity | None, shape: AutomatonShape,
-        codebooks: int) -> tuple[Grid, ...]:
-    if error is not None:
-        return StepQuantiser(shape).fit_error(weights, importance, error)
-    quantisers: dict[str, Quantiser] = {
-        "step": StepQuantiser(shape), "uniform": UniformQuantiser(granularity or "channel"),
-        "codebook": CodebookQuantiser(codebooks, granularity=granularity or "tensor")}
-    return quantisers[quantiser].fit(weights, importance, bits)
+    Raises
+    ------
+    ValueError
+        If the plan has bits for another number of layers, bits that the quantiser hasn't, or pruned
+        weights wouldn't be zero.
+    """
+    if isinstance(plan.bits, tuple) and len(plan.bits) != len(weights):
+        raise ValueError(f"Plan must have bits of {len(weights)} layers with weights, "
+                         f"not {len(plan.bits)}")
+    if plan.error is not None:
+        return StepQuantiser(shape).fit_error(weights, importance, plan.error)
+    if plan.quantiser == "step":
+        return StepQuantiser(shape).fit(weights, importance, plan.rate)
+    rates = plan.bits if isinstance(plan.bits, tuple) else (plan.rate,) * len(weights)
+    if plan.quantiser == "uniform":
+        uniform = UniformQuantiser(plan.granularity or "channel")
+        grids = uniform.fit_each(weights, importance, rates)
+    else:
+        codebook = CodebookQuantiser(codebooks, granularity=plan.granularity or "tensor",
+                                     zero=plan.prune > 0)
+        grids = codebook.fit_each(weights, importance, rates)
+    if plan.prune:
+        check_zeros(grids)
+    return grids
 
 
 def compare(model: str | Path, *, target: Target = DEFAULT_TARGET) -> tuple[Compression, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .exporters.weights import FORMATS, float_weights
-from .image import write_image
+from .files import write_file
 from .weights_image import WeightsImage, load_any_image
 
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             network = image.network
             arrays = float_weights(network)
             restored = f"{network.weights} weights of {len(network.weighted)} layers"
-        write_image(output, FORMATS[output.suffix](arrays))
+        write_file(output, FORMATS[output.suffix](arrays))
     except OSError as error:
         sys.exit(f"error: {error.filename}: {error.strerror}")
     except ValueError as error:

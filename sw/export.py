@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .exporters.tflite import write
-from .image import load_image, write_image
+from .files import write_file
+from .image import load_image
 
 
 __all__ = ["main"]
@@ -25,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         network = load_image(arguments.image).network
         model = write(network)
-        write_image(output, model)
+        write_file(output, model)
     except OSError as error:
         sys.exit(f"error: {error.filename}: {error.strerror}")
     except ValueError as error:

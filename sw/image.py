@@ -1,7 +1,5 @@
 """ROM images: build, write and read them. docs/format.md specifies them."""
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -26,7 +24,7 @@ from .schedule import ScheduleError, pooling_channel, schedule
 
 
 __all__ = ["NO_TARGET", "WEIGHT_SECTIONS", "Image", "build_image", "load_image", "read_image",
-           "retarget", "write_image"]
+           "retarget"]
 
 
 Decoder = RawShape | AutomatonShape | TansShape
@@ -204,11 +202,20 @@ def code(grids: Sequence[Grid], symbols: Sequence[Symbols], decoder: Decoder,
 
 
 def shared_codebooks(grids: Sequence[Grid]) -> dict[int, tuple[int, ...]]:
+    """Return the centroids of each codebook, those of the layer with the most.
+
+    Raises
+    ------
+    ValueError
+        If another layer's aren't the first ones of these.
+    """
     books: dict[int, tuple[int, ...]] = {}
     for grid in grids:
-        if books.setdefault(grid.codebook, grid.centroids) != grid.centroids:
+        short, long = sorted((books.get(grid.codebook, ()), grid.centroids), key=len)
+        if long[:len(short)] != short:
             raise ValueError(f"Codebook {grid.codebook} must have the same centroids in all its "
                              f"layers, not {books[grid.codebook]} and {grid.centroids}")
+        books[grid.codebook] = long
     for number in range(len(books)):
         if number not in books:
             raise ValueError(f"Codebook {number} must be some layer's, as {max(books)} is")
@@ -248,21 +255,6 @@ def zero_point_sums(layer: LayerDescriptor, weights: NDArray[np.int8]) -> NDArra
     """Return what the inputs' zero point adds to each sum."""
     total: NDArray[np.int64] = weights.sum(axis=(1, 2, 3), dtype=np.int64)
     return layer.input_zero_point * total
-
-
-def write_image(path: Path, image: bytes) -> None:
-    """Write ``image``, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.",
-                                     delete=False) as file:
-        try:
-            file.write(image)
-            file.close()
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
 
 
 def load_image(path: Path, *, target: Target | None = None) -> Image:

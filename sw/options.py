@@ -4,8 +4,8 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 
 from .codecs import CODECS
-from .compression import QUANTISERS
 from .format.target import Target
+from .plan import AUTO, QUANTISERS
 
 
 __all__ = ["add_compression_options", "add_size_options", "resize"]
@@ -13,10 +13,11 @@ __all__ = ["add_compression_options", "add_size_options", "resize"]
 
 def add_compression_options(parser: ArgumentParser) -> None:
     """Add what says how a network is compressed: ``quantiser`` and ``codec``."""
-    parser.add_argument("--quantiser", choices=QUANTISERS, default="step",
+    parser.add_argument("--quantiser", choices=QUANTISERS, default=QUANTISERS[0],
                         help="how weights become symbols (default: %(default)s)")
-    parser.add_argument("--codec", choices=tuple(CODECS),
-                        help="how symbols are coded (default: raw for uniform, else huffman)")
+    parser.add_argument("--codec", choices=(AUTO, *CODECS), default=AUTO,
+                        help="how symbols are coded (default: %(default)s, whichever of those that "
+                             "the target decodes makes the smallest image)")
 
 
 def add_size_options(parser: ArgumentParser) -> None:

@@ -1,120 +1,184 @@
-"""The lowest rate that a network bears: compressed at several rates, each one judged."""
+"""What was decided about compressing a model, to be kept in a file and done again."""
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from multiprocessing import get_context
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress
+import tomli_w
 
-from .compression import Compression, compress
-from .format.target import Target
-
-
-__all__ = ["RATES", "bits_for_bytes", "search"]
+from .codecs import CODECS
+from .files import write_file
+from .quantize.scales import Granularity, check_granularity
 
 
-#: Rates that a search tries, as ``bits`` of `compress`.
-RATES = {
-    "uniform": (8, 6, 5, 4, 3, 2, 1),
-    "codebook": (6, 5, 4, 3, 2, 1),
-    "step": (6, 5, 4, 3.5, 3, 2.75, 2.5, 2.25, 2, 1.75, 1.5),
-    "compensated": (5, 4, 3.5, 3, 2.8, 2.6, 2.4, 2.2, 2, 1.8, 1.6),
-}
+__all__ = ["AUTO", "DEFAULT_BITS", "QUANTISERS", "Plan", "load_plan", "save_plan"]
 
 
-#: Bytes of the codebook of an automaton's alphabet.
-CODEBOOK_BYTES = 32
+#: What ``bits`` is by default. For digits, accuracy stays within a point even at 1.8 bits.
+DEFAULT_BITS = {"step": 2.25, "uniform": 8, "codebook": 4, "compensated": 3}
+QUANTISERS = tuple(DEFAULT_BITS)
+
+#: The codec that makes the smallest image.
+AUTO = "auto"
+
+#: Quantisers that take bits layer by layer; the others spread a rate over the layers by themselves.
+LAYERWISE = ("uniform", "codebook")
+
+#: The longest file that is read.
+MAX_BYTES = 1 << 20
 
 
-def search(model: str | Path, *, max_drop: float, quantiser: str, target: Target | None,
-           codec: str | None = None, data: Path | None = None, calibration: Path | None = None,
-           workers: int | None = None, progress: bool = False) -> tuple[Compression, ...]:
-    """Compress a network at each of its quantiser's rates, in parallel.
+@dataclass(frozen=True)
+class Plan:
+    """How a model is compressed.
 
     Parameters
     ----------
-    max_drop : float
-        How much accuracy may be lost, in percentage points of the inputs that judge. They choose
-        the rate, too: on others the loss may be a little greater.
-    workers : int, optional
-        Processes; by default as many as the machine has processors.
-    progress : bool
-        Whether to draw a bar on the terminal.
-
-    Returns
-    -------
-    tuple of Compression
-        Those that were reached, the chosen one last: the smallest of those that keep to
-        ``max_drop``. The others are in order of falling rates.
+    quantiser : {"step", "uniform", "codebook", "compensated"}
+        How weights become symbols. ``"uniform"`` with 8 bits keeps an int8 model as it is;
+        ``"compensated"`` rounds by the effect on the network's outputs, and needs inputs.
+    codec : {"auto", "raw", "huffman", "tans", ...}
+        How symbols are coded; the target's decoder is made to match. By default, with whichever of
+        those that the target decodes makes the smallest image.
+    bits : float or tuple of float
+        Rate of the step and the compensated quantiser, in bits per weight with the code table; bits
+        of a symbol for the others, ``log2(12)`` for 12 shared weights, in all layers with weights
+        or in each. By default ``DEFAULT_BITS``.
+    error : float, optional
+        Mean squared error that the step quantiser keeps to, in place of ``bits``.
+    granularity : {"tensor", "channel"}, optional
+        Whether a layer's filters have one scale or one each. By default, one each with the uniform
+        quantiser, one with codebooks; the step quantiser has nothing else.
+    prune : float
+        Share of the network's weights that become zero before they are quantised, those of least
+        magnitude. 0 up to, but not, 1.
 
     Raises
     ------
     ValueError
-        As `compress`, if there are no labelled inputs, or if none keeps to ``max_drop``.
+        If a choice is unknown, or two don't go together.
     """
-    if max_drop < 0:
-        raise ValueError(f"Drop must not be negative, not {max_drop:g}")
-    attempt = partial(try_rate, model, quantiser=quantiser, codec=codec, target=target, data=data,
-                      calibration=calibration)
-    rates = RATES[quantiser]
-    with ProcessPoolExecutor(workers or os.cpu_count(), get_context("spawn")) as pool:
-        results = list(watched(pool.map(attempt, rates), len(rates), progress))
-    found = [result for result in results if isinstance(result, Compression)]
-    if not found:
-        raise ValueError(results[-1])
-    if found[0].accuracy_float is None:
-        raise ValueError(f"{model}: a drop must be judged by labelled inputs: give --data FILE.npz")
-    good = [one for one in found if drop(one) <= max_drop + 1e-9]
-    if not good:
-        least = min(map(drop, found))
-        raise ValueError(f"Drop must be {least:.2f} points or more with {quantiser}, "
-                         f"not {max_drop:g}")
-    chosen = min(good, key=lambda one: one.size.bytes_image)
-    return (*(one for one in found if one is not chosen), chosen)
+
+    quantiser: str = "step"
+    codec: str = AUTO
+    bits: float | tuple[float, ...] | None = None
+    error: float | None = None
+    granularity: Granularity | None = None
+    prune: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_choice("Quantiser", self.quantiser, QUANTISERS)
+        check_choice("Codec", self.codec, (AUTO, *CODECS))
+        if self.bits is None:
+            object.__setattr__(self, "bits", DEFAULT_BITS[self.quantiser])
+        if isinstance(self.bits, tuple) and self.quantiser not in LAYERWISE:
+            raise ValueError(f"Only {' and '.join(LAYERWISE)} take bits layer by layer, "
+                             f"not {self.quantiser}")
+        if self.error is not None and self.quantiser != "step":
+            raise ValueError(f"Only the step quantiser keeps to an error, not {self.quantiser}")
+        if self.granularity is not None:
+            check_granularity(self.granularity)
+            if self.granularity == "channel" and self.quantiser == "step":
+                raise ValueError("Granularity must be tensor for the step quantiser, not channel")
+        if not 0 <= self.prune < 1:
+            raise ValueError(f"Share of pruned weights must be 0 or more and below 1, "
+                             f"not {self.prune:g}")
+        if self.prune and self.quantiser == "compensated":
+            raise ValueError("Weights must not be pruned for the compensated quantiser, which "
+                             "finds those that may be zero")
+
+    @property
+    def rate(self) -> float:
+        """``bits``, where all layers have the same."""
+        assert isinstance(self.bits, int | float)
+        return self.bits
+
+    def describe(self) -> str:
+        """Return the quantiser and its bits, for people."""
+        if self.error is not None:
+            return f"{self.quantiser}, MSE {self.error:.3e}"
+        if isinstance(self.bits, tuple):
+            return f"{self.quantiser}, {min(self.bits):.3g} to {max(self.bits):.3g} bits"
+        return f"{self.quantiser}, {self.bits:g} bits"
 
 
-def try_rate(model: str | Path, bits: float, **options: Any) -> Compression | str:
-    """Return the network at a rate, or why it can't have it."""
+def check_choice(label: str, choice: str, choices: Sequence[str]) -> None:
+    """Refuse a choice that isn't one of ``choices``."""
+    if choice not in choices:
+        raise ValueError(f"{label} must be one of {', '.join(choices)}, not {choice}")
+
+
+def save_plan(path: Path, plan: Plan, *, model: str, target: str, layers: Sequence[str]) -> None:
+    """Write a plan as TOML, whole or not at all.
+
+    Parameters
+    ----------
+    model : str
+        Name of what was compressed, for people.
+    target : str
+        Board and device, ``"none"`` for none.
+    layers : sequence of str
+        Names of the layers with weights, for bits that differ.
+    """
+    document: dict[str, Any] = {"model": model, "target": target}
+    document |= {name: value for name, value in vars(plan).items()
+                 if value is not None and name != "bits"}
+    if isinstance(plan.bits, tuple):
+        document["layers"] = [{"name": name, "bits": bits}
+                              for name, bits in zip(layers, plan.bits, strict=True)]
+    elif plan.error is None:
+        document["bits"] = plan.bits
+    write_file(path, tomli_w.dumps(document).encode())
+
+
+def load_plan(path: Path) -> tuple[Plan, str]:
+    """Return the plan and the target's name that a file holds.
+
+    Raises
+    ------
+    ValueError
+        If it isn't one.
+    OSError
+        If it can't be read.
+    """
+    with path.open("rb") as file:
+        text = file.read(MAX_BYTES + 1)
+    if len(text) > MAX_BYTES:
+        raise ValueError(f"{path}: plan must have at most {MAX_BYTES} bytes")
     try:
-        return compress(model, bits=bits, **options)
-    except ValueError as error:
-        return str(error)
+        document = tomllib.loads(text.decode())
+        layers = document.pop("layers", None)
+        document.pop("model", None)
+        target = document.pop("target", "none")
+        if layers is not None:
+            if "bits" in document:
+                raise ValueError("bits must be those of the network or of its layers, not both")
+            if not isinstance(layers, list):
+                raise ValueError(f"layers must be a list, not {layers!r}")
+            document["bits"] = tuple(bits_of(layer) for layer in layers)
+        for name, value in document.items():
+            check_kind(name, value)
+        return Plan(**document), str(target)
+    except ValueError as error:     # TOML and UTF-8 that can't be decoded, too.
+        raise ValueError(f"{path}: {error}") from None
 
 
-def watched(results: Iterator[Any], total: int, progress: bool) -> Iterator[Any]:
-    with Progress(transient=True, disable=not progress) as bar:
-        task = bar.add_task("compressing", total=total)
-        for result in results:
-            bar.advance(task)
-            yield result
+def bits_of(layer: Any) -> float:
+    if not isinstance(layer, dict) or not isinstance(layer.get("bits"), int | float):
+        raise ValueError(f"layers must each have a name and bits, not {layer}")
+    return float(layer["bits"])
 
 
-def drop(compression: Compression) -> float:
-    """Return the accuracy that was lost, in percentage points."""
-    before, after = compression.accuracy_float, compression.accuracy_int
-    assert before is not None
-    assert after is not None
-    return 100 * (before - after)
-
-
-def bits_for_bytes(model: str | Path, *, most: int, quantiser: str, **options: Any) -> float:
-    """Return the bits with which an image has at most ``most`` bytes.
-
-    Raises
-    ------
-    ValueError
-        If the quantiser has no rate of its own, or the network alone takes as much.
-    """
-    if quantiser not in ("step", "compensated"):
-        raise ValueError(f"Only step and compensated keep to a number of bytes, not {quantiser}")
-    size = compress(model, quantiser="step", **options).size
-    # Rates don't count codebooks, nor the padding of the last words.
-    bits = 8 * (most - size.bytes_network - CODEBOOK_BYTES - 8) / size.weights
-    if bits <= 0:
-        raise ValueError(f"Image must have more than the {size.bytes_network} bytes that the "
-                         f"network takes beside its weights, not {most}")
-    return bits
+def check_kind(name: str, value: Any) -> None:
+    """Refuse what no field of a plan is called, or what it can't hold."""
+    kinds = {field.name: str if field.name in ("quantiser", "codec", "granularity")
+             else (int, float, tuple) if field.name == "bits" else (int, float)
+             for field in fields(Plan)}
+    if name not in kinds:
+        raise ValueError(f"a plan has {', '.join(kinds)}, layers, model and target, not {name}")
+    if (not isinstance(value, kinds[name]) or isinstance(value, bool)
+            or (isinstance(value, float) and not isfinite(value))):
+        raise ValueError(f"{name} can't be {value!r}")

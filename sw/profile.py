@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .analyse import UNIFORM_BITS, Coding, LayerProfile, Profile, analyse
-from .image import write_image
+from .files import write_file
 from .page import render
 from .recommend import Recommendation, document, recommend
 from .zoo import NAMES, load_model
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             page = arguments.html
             if page == DEFAULT_PAGE:
                 page = Path("build") / f"{profile.name}_profile.html"
-            write_image(page, render(profile, recommendations).encode())
+            write_file(page, render(profile, recommendations).encode())
     except OSError as error:
         sys.exit(f"error: {error.filename}: {error.strerror}")
     except ValueError as error:

@@ -1,23 +1,22 @@
 """From weights alone, arrays without a network, to their ROM image, with everything measured."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .codecs import layer_bits
-from .compression import (DEFAULT_BITS, LayerFigures, check_choice, check_options, fit,
-                          size_figures, without_infinity)
+from .codecs import codec_name, layer_bits
+from .compression import (LayerFigures, decoders, fit, relative, size_figures, smallest,
+                          without_infinity)
 from .format.arrays import ArrayDescriptor, check_arrays
-from .format.tables import WIDE_RAW_BITS, AutomatonShape, RawShape, TansShape
-from .image import Decoder
+from .format.tables import WIDE_RAW_BITS, AutomatonShape
 from .importers.npz import ModelError, WeightsAlone
 from .metrics import Distortion, Size, distortion, entropy
+from .plan import Plan, check_choice
 from .quantize import FloatArray, Grid, LinearGrid, UniformQuantiser
-from .quantize.scales import Granularity
 from .weights_image import WeightsImage, build_weights_image, is_coded, read_weights_image
 from .zoo import load_model
 
@@ -28,19 +27,14 @@ __all__ = ["WeightsCompression", "compress_weights"]
 #: Quantisers that need no network.
 QUANTISERS = ("step", "uniform", "codebook")
 
-#: What the coded data are for.
-DECODERS: dict[str, Decoder] = {
-    "huffman": AutomatonShape(), "raw": RawShape(), "tans": TansShape()}
-
-
 @dataclass(frozen=True, eq=False)
 class WeightsCompression:
     """A ROM image of weights alone and its figures.
 
     Parameters
     ----------
-    quantiser, codec, bits, error
-        As `compress_weights` was told.
+    plan : Plan
+        How it was made.
     data : bytes
         The ROM image.
     image : WeightsImage
@@ -49,10 +43,7 @@ class WeightsCompression:
         Of each array that is coded.
     """
 
-    quantiser: str
-    codec: str
-    bits: float | None
-    error: float | None
+    plan: Plan
     data: bytes
     image: WeightsImage
     arrays: tuple[LayerFigures, ...]
@@ -64,6 +55,16 @@ class WeightsCompression:
     def name(self) -> str:
         """What reports call the weights: the file's name."""
         return self.image.name
+
+    @property
+    def quantiser(self) -> str:
+        """What made symbols of weights."""
+        return self.plan.quantiser
+
+    @property
+    def codec(self) -> str:
+        """What coded them."""
+        return codec_name(self.image.table)
 
     def report(self) -> dict[str, Any]:
         """Return all figures, named as in report.json; no SQNR where there is no error."""
@@ -77,13 +78,12 @@ class WeightsCompression:
                 "name": array.name, "weights": array.weights,
                 "bits_per_weight": array.bits_per_weight, "layer_entropy": array.layer_entropy,
                 **without_infinity(array.distortion)} for array in self.arrays],
+            "plan": asdict(self.plan),
         }
 
 
-def compress_weights(model: str | Path | WeightsAlone, *, quantiser: str = "step",
-                     codec: str | None = None, bits: float | None = None,
-                     error: float | None = None, granularity: Granularity | None = None
-                     ) -> WeightsCompression:
+def compress_weights(model: str | Path | WeightsAlone, plan: Plan | None = None,
+                     **choices: Any) -> WeightsCompression:
     """Compress weights alone into a ROM image, which no target runs.
 
     Arrays of two axes or more are quantised and coded; their first axis counts the filters. Others
@@ -93,17 +93,21 @@ def compress_weights(model: str | Path | WeightsAlone, *, quantiser: str = "step
     ----------
     model : str or Path or WeightsAlone
         A file of them, safetensors or npz, or they themselves.
-    quantiser, codec, bits, error, granularity
-        As in `sw.compression.compress`; ``"uniform"`` may have 16 bits besides, coded raw.
+    plan : Plan, optional
+        How; the quantiser may be step, uniform, which may have 16 bits, coded raw, or codebook.
+    **choices
+        Fields of `Plan`, where no plan is given.
 
     Raises
     ------
     ValueError
-        If an option is unknown or out of range, the file can't be used or holds a network
+        If a choice is unknown or out of range, the file can't be used or holds a network
         (`ModelError`), there are no arrays to code, or more than an image holds.
     """
-    check_choice("Quantiser of weights alone", quantiser, QUANTISERS)
-    codec = check_options(quantiser, codec, error, granularity)
+    plan = plan or Plan(**choices)
+    check_choice("Quantiser of weights alone", plan.quantiser, QUANTISERS)
+    if plan.prune:
+        raise ValueError("Weights alone must not be pruned: nothing says what that would do")
     source = model if isinstance(model, WeightsAlone) else load_model(model)
     if not isinstance(source, WeightsAlone):
         raise ModelError(f"{model}: must hold weights alone, not a network")
@@ -113,21 +117,19 @@ def compress_weights(model: str | Path | WeightsAlone, *, quantiser: str = "step
     # Before much is computed: can an image hold them?
     check_arrays([ArrayDescriptor(name, array.shape, (1.0,) if is_coded(array) else ())
                   for name, array in source.arrays.items()])
-    bits = DEFAULT_BITS[quantiser] if bits is None else bits
     weights: list[FloatArray] = [as_filters(source.arrays[name]) for name in names]
     # Arrays are scaled anyhow: errors count relative to weights.
-    importance = [1 / np.maximum(np.square(array, dtype=np.float64).mean(keepdims=True), 1e-30)
-                  for array in weights]
+    importance = relative(weights)
     try:
         with np.errstate(over="raise", invalid="raise"):
-            grids = fit_arrays(weights, importance, quantiser, bits, error, granularity)
+            grids = fit_arrays(weights, importance, plan)
             symbols = [grid.quantise(array, factor) for grid, array, factor in zip(
                 grids, weights, importance, strict=True)]
     except FloatingPointError as complaint:
         raise ValueError(f"{source.name}: weights must be smaller: {complaint}") from None
-    data = build_weights_image(source.arrays, grids, symbols, DECODERS[codec])
-    image = read_weights_image(data, name=source.name)
-    return measure(quantiser, codec, bits, error, source, data, image)
+    data, _ = smallest(decoders(plan.codec, None), None, lambda decoder, _: build_weights_image(
+        source.arrays, grids, symbols, decoder))
+    return measure(plan, source, data, read_weights_image(data, name=source.name))
 
 
 def as_filters(array: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -135,18 +137,17 @@ def as_filters(array: NDArray[np.float32]) -> NDArray[np.float32]:
     return array.reshape(len(array), 1, 1, -1)
 
 
-def fit_arrays(weights: Sequence[FloatArray], importance: Sequence[FloatArray], quantiser: str,
-               bits: float, error: float | None, granularity: Granularity | None
+def fit_arrays(weights: Sequence[FloatArray], importance: Sequence[FloatArray], plan: Plan
                ) -> Sequence[Grid | LinearGrid]:
     """Return the grid of each array; one codebook serves all of them."""
-    if quantiser == "uniform" and bits == WIDE_RAW_BITS:
-        wide = UniformQuantiser(granularity or "channel")
+    if plan.quantiser == "uniform" and plan.bits == WIDE_RAW_BITS:
+        wide = UniformQuantiser(plan.granularity or "channel")
         return wide.fit_arrays(weights, importance, WIDE_RAW_BITS)
-    return fit(weights, importance, quantiser, bits, error, granularity, AutomatonShape(), 1)
+    return fit(weights, importance, plan, AutomatonShape(), 1)
 
 
-def measure(quantiser: str, codec: str, bits: float, error: float | None, source: WeightsAlone,
-            data: bytes, image: WeightsImage) -> WeightsCompression:
+def measure(plan: Plan, source: WeightsAlone, data: bytes, image: WeightsImage
+            ) -> WeightsCompression:
     originals = [source.arrays[array.name] for array in image.coded]
     restored = [image.arrays[array.name] for array in image.coded]
     figures = tuple(
@@ -156,5 +157,5 @@ def measure(quantiser: str, codec: str, bits: float, error: float | None, source
             image.coded, image.symbols, layer_bits(image.symbols, image.table), originals,
             restored, strict=True))
     size = Size(image.weights, image.plain_values, image.bytes_image, image.bytes_weights)
-    return WeightsCompression(quantiser, codec, bits, error, data, image, figures, size,
-                              distortion(originals, restored), entropy(image.symbols))
+    return WeightsCompression(plan, data, image, figures, size, distortion(originals, restored),
+                              entropy(image.symbols))

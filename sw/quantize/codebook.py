@@ -65,18 +65,19 @@ class CodebookQuantiser:
 
     def fit(self, layers: Sequence[FloatArray], importance: Sequence[FloatArray] | None,
             bits: float) -> tuple[Grid, ...]:
+        """Choose the grid of each layer, as `fit_each` does."""
+        return self.fit_each(layers, importance, [bits] * len(layers))
+
+    def fit_each(self, layers: Sequence[FloatArray], importance: Sequence[FloatArray] | None,
+                 bits: Sequence[float]) -> tuple[Grid, ...]:
         """Choose the grid of each layer, with ``2 ** bits`` centroids: ``log2(12)`` bits for 12.
 
         Raises
         ------
         ValueError
-            If that isn't a whole number from 2 to `MAX_CLUSTERS`.
+            If that isn't a whole number from 2 to `MAX_CLUSTERS`, or as `share`.
         """
-        count = round(2 ** bits) if 0 < bits < 8 else 0
-        if abs(count - 2 ** min(bits, 8)) > 1e-9 or not 2 <= count <= MAX_CLUSTERS:
-            raise ValueError(f"Codebook must have 1, 2, 3, 4, 5 or 6 bits, or log2 of 2 to "
-                             f"{MAX_CLUSTERS} centroids, not {bits:g}")
-        return self.share(layers, importance, [count] * len(layers))
+        return self.share(layers, importance, [clusters_of(wanted) for wanted in bits])
 
     def share(self, layers: Sequence[FloatArray], importance: Sequence[FloatArray] | None,
               clusters: Sequence[int]) -> tuple[Grid, ...]:
@@ -127,6 +128,15 @@ class CodebookQuantiser:
                  else float(np.abs(centers).max()) / GREATEST or 1.0)
         centroids = np.rint(centers / scale).astype(int)
         return Grid(tuple(dict.fromkeys(centroids.tolist())), scale * unit, codebook=number)
+
+
+def clusters_of(bits: float) -> int:
+    """Return how many centroids ``bits`` stand for."""
+    count = round(2 ** bits) if 0 < bits < 8 else 0
+    if abs(count - 2 ** min(bits, 8)) > 1e-9 or not 2 <= count <= MAX_CLUSTERS:
+        raise ValueError(f"Codebook must have 1, 2, 3, 4, 5 or 6 bits, or log2 of 2 to "
+                         f"{MAX_CLUSTERS} centroids, not {bits:g}")
+    return count
 
 
 def cluster(values: NDArray[np.floating], counts: NDArray[np.float64], count: int,

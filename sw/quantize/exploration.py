@@ -1,4 +1,4 @@
-"""How many shared weights each layer needs: a search that retrains nothing."""
+"""How many bits each layer needs: a search that retrains nothing."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -7,16 +7,15 @@ from math import ceil, log2
 from typing import Any, Protocol
 
 from ..metrics import entropy
-from .codebook import MAX_CLUSTERS, CodebookQuantiser
-from .grid import FloatArray, Grid, Symbols, quantise
-from .scales import Granularity
+from .codebook import CodebookQuantiser
+from .grid import FloatArray, Grid, Quantiser, Symbols, quantise, zigzag
 
 
 __all__ = ["CANDIDATES", "Exploration", "Score", "explore"]
 
 
-#: Numbers of centroids that are tried, the most first.
-CANDIDATES = (64, 48, 32, 24, 16, 12, 8, 6, 5, 4, 3, 2)
+#: Bits that are tried by default, the most first: of 64 to 2 centroids.
+CANDIDATES = tuple(log2(count) for count in (64, 48, 32, 24, 16, 12, 8, 6, 5, 4, 3, 2))
 
 #: Bits of a centroid.
 CENTROID_BITS = 8
@@ -37,28 +36,28 @@ class Exploration:
 
     Parameters
     ----------
-    clusters : tuple of int
-        Centroids of each layer.
+    bits : tuple of float
+        Of each layer's symbols, as its quantiser was told.
     grids : tuple of Grid
-        The codebook of each layer.
+        Of each layer; codebooks are numbered.
     symbols : tuple of array
         Indices of each layer.
     baseline, score : float
         What the original weights and the shared ones score.
     evaluations : int
         How many sets of weights were scored, the original ones included.
-    alone : tuple of dict of int to float
-        For each layer and each number of centroids that was tried, the score with only this layer
-        shared.
+    alone : tuple of dict of float to float
+        For each layer and each number of bits that was tried, the score with only this layer
+        quantised.
     """
 
-    clusters: tuple[int, ...]
+    bits: tuple[float, ...]
     grids: tuple[Grid, ...]
     symbols: tuple[Symbols, ...]
     baseline: float
     score: float
     evaluations: int
-    alone: tuple[dict[int, float], ...]
+    alone: tuple[dict[float, float], ...]
 
     @property
     def bits_indices(self) -> int:
@@ -73,10 +72,10 @@ class Exploration:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """One layer with a number of centroids: what it takes and what it costs alone."""
+    """One layer with a number of bits a symbol: what it takes and what it costs alone."""
 
     layer: int
-    count: int
+    rate: float
     grid: Grid
     symbols: Symbols
     restored: FloatArray
@@ -113,21 +112,22 @@ class Search:
 
 
 def explore(layers: Sequence[FloatArray], score: Score, *, drop: float,
-            importance: Sequence[FloatArray] | None = None,
-            candidates: Sequence[int] = CANDIDATES, granularity: Granularity = "tensor",
-            coded: bool = True, each: Map = map) -> Exploration:
-    """Choose how many weights each layer shares, such that the score drops by at most ``drop``.
+            quantiser: Quantiser | None = None, candidates: Sequence[float] = CANDIDATES,
+            importance: Sequence[FloatArray] | None = None, coded: bool = True,
+            each: Map = map) -> Exploration:
+    """Choose the bits of each layer's symbols such that the score drops by at most ``drop``.
 
-    Dupuis, Novo, O'Connor and Bosio (ASP-DAC 2022) split the search, exponential in the number of
-    layers, in two: layers by themselves, then combinations of what is left of them. So does this:
+    Dupuis, Novo, O'Connor and Bosio (ASP-DAC 2022), who choose how many weights each layer shares,
+    split the search, exponential in the number of layers, in two: layers by themselves, then
+    combinations of what is left of them. So does this:
 
-    1. Each layer alone is shared with ever fewer centroids, until its score drops by more than the
+    1. Each layer alone is quantised to ever fewer bits, until its score drops by more than the
        whole network's may. Fewer are then never tried. With indices of whole bits, only the number
        with the least loss remains of those that need equally many.
-    2. Losses of layers alone are taken to add up. From the most centroids everywhere, steps to
+    2. Losses of layers alone are taken to add up. From the most bits everywhere, steps to
        fewer are ordered by loss per bit saved, each layer's own along the lower convex hull of its
        losses. By halving, the most steps are found with which the whole network still keeps to the
-       drop. From there layers give up further centroids one by one, the greatest saving first; one
+       drop. From there layers give up further bits one by one, the greatest saving first; one
        that drops too far is left as it is.
 
     It differs from the authors' program in that its k-means is exact, where theirs is Lloyd's from
@@ -144,12 +144,12 @@ def explore(layers: Sequence[FloatArray], score: Score, *, drop: float,
         Of weights of all layers, the greater the better, e.g. accuracy. Must be deterministic.
     drop : float
         How much less than the original weights' the score may be, 0 or more.
+    quantiser : Quantiser, optional
+        What quantises each layer, by itself; by default `CodebookQuantiser`.
+    candidates : sequence of float
+        Bits to try, falling.
     importance : sequence of array, or None
-        What a squared error of each weight counts when weights are clustered.
-    candidates : sequence of int
-        Numbers of centroids to try, falling, 2 to ``MAX_CLUSTERS``.
-    granularity : {"tensor", "channel"}
-        As in `CodebookQuantiser`.
+        What a squared error of each weight counts when its layer is quantised.
     coded : bool
         Whether bits are counted as the entropy of a layer's indices, as an entropy coder takes, or
         as whole bits for each index.
@@ -166,21 +166,20 @@ def explore(layers: Sequence[FloatArray], score: Score, *, drop: float,
         raise ValueError("Exploration must have one layer or more, not 0")
     if not drop >= 0:
         raise ValueError(f"Drop of the score must be 0 or more, not {drop:g}")
-    if (not candidates or not 2 <= min(candidates) or max(candidates) > MAX_CLUSTERS
-            or any(one <= other for one, other in pairwise(candidates))):
-        raise ValueError(f"Candidates must fall from at most {MAX_CLUSTERS} to 2 or more, "
-                         f"not {', '.join(map(str, candidates)) or 'none'}")
+    if not candidates or any(one <= other for one, other in pairwise(candidates)):
+        raise ValueError(f"Candidates must be falling bits, "
+                         f"not {', '.join(format(one, 'g') for one in candidates) or 'none'}")
+    chosen_quantiser = quantiser or CodebookQuantiser(1)
     search = Search(layers, score, each)
     baseline, = search.scores([()])
     floor = baseline - drop
 
-    def choose(layer: int, count: int) -> Choice:
+    def choose(layer: int, rate: float) -> Choice:
         weighting = None if importance is None else [importance[layer]]
-        grid, = CodebookQuantiser(1, granularity=granularity).share(
-            [layers[layer]], weighting, [count])
+        grid, = chosen_quantiser.fit([layers[layer]], weighting, rate)
         symbols, = quantise([layers[layer]], [grid], weighting)
         bits = coded_bits(grid, symbols) if coded else index_bits(grid, symbols)
-        return Choice(layer, count, replace(grid, codebook=layer), symbols,
+        return Choice(layer, rate, replace(grid, codebook=layer), symbols,
                       grid.restore(symbols), bits)
 
     kept, alone = share_alone(search, len(layers), candidates, choose, baseline, floor)
@@ -188,29 +187,29 @@ def explore(layers: Sequence[FloatArray], score: Score, *, drop: float,
         kept = [thin(choices) for choices in kept]
     chosen, found = combine(search, kept, floor)
     return Exploration(
-        tuple(choice.count for choice in chosen), tuple(choice.grid for choice in chosen),
+        tuple(choice.rate for choice in chosen), tuple(choice.grid for choice in chosen),
         tuple(choice.symbols for choice in chosen), baseline, found, search.evaluations, alone)
 
 
-def share_alone(search: Search, layers: int, candidates: Sequence[int],
-                choose: Callable[[int, int], Choice], baseline: float, floor: float
-                ) -> tuple[list[list[Choice]], tuple[dict[int, float], ...]]:
-    """Return what each layer alone may be, the most centroids first, and all scores of it."""
+def share_alone(search: Search, layers: int, candidates: Sequence[float],
+                choose: Callable[[int, float], Choice], baseline: float, floor: float
+                ) -> tuple[list[list[Choice]], tuple[dict[float, float], ...]]:
+    """Return what each layer alone may be, the most bits first, and all scores of it."""
     kept: list[list[Choice]] = [[] for _ in range(layers)]
-    alone: tuple[dict[int, float], ...] = tuple({} for _ in range(layers))
+    alone: tuple[dict[float, float], ...] = tuple({} for _ in range(layers))
     left = list(range(layers))
-    for count in candidates:
-        trials = [choose(layer, count) for layer in left]
+    for rate in candidates:
+        trials = [choose(layer, rate) for layer in left]
         scores = search.scores([(trial,) for trial in trials])
         left = []
         for trial, found in zip(trials, scores, strict=True):
-            alone[trial.layer][count] = found
+            alone[trial.layer][rate] = found
             if found >= floor:
                 left.append(trial.layer)
                 kept[trial.layer].append(replace(trial, loss=max(0.0, baseline - found)))
             elif not kept[trial.layer]:
                 raise ValueError(f"Score must be allowed to drop to {found:g} or less, not "
-                                 f"{floor:g}, for layer {trial.layer} to have {count} centroids")
+                                 f"{floor:g}, for layer {trial.layer} to have {rate:g} bits")
     return kept, alone
 
 
@@ -230,8 +229,7 @@ def combine(search: Search, kept: Sequence[Sequence[Choice]], floor: float
     best, (found,) = start, search.scores([start])
     if found < floor:
         raise ValueError(f"Score must be allowed to drop to {found:g} or less, not {floor:g}, for "
-                         f"all layers to have {', '.join(str(one.count) for one in start)} "
-                         f"centroids")
+                         f"all layers to have {', '.join(f'{one.rate:g}' for one in start)} bits")
     low, high = 0, len(steps) + 1
     while high - low > 1:
         middle = (low + high) // 2
@@ -250,7 +248,7 @@ def descend(search: Search, kept: Sequence[Sequence[Choice]], chosen: list[Choic
     left = set(range(len(kept)))
     while left:
         further = [next((choice for choice in kept[layer] if choice.bits < chosen[layer].bits
-                         and choice.count < chosen[layer].count), None) for layer in sorted(left)]
+                         and choice.rate < chosen[layer].rate), None) for layer in sorted(left)]
         steps = [choice for choice in further if choice is not None]
         left = {choice.layer for choice in steps}
         if not steps:
@@ -298,9 +296,15 @@ def index_width(grid: Grid) -> int:
 
 def index_bits(grid: Grid, symbols: Symbols) -> int:
     """Return the bits of indices of whole bits, and of their codebook."""
-    return index_width(grid) * symbols.size + CENTROID_BITS * len(grid.centroids)
+    return index_width(grid) * symbols.size + codebook_bits(grid)
 
 
 def coded_bits(grid: Grid, symbols: Symbols) -> int:
     """Return the bits that an ideal entropy coder takes for indices, and of their codebook."""
-    return ceil(entropy([symbols]) * symbols.size) + CENTROID_BITS * len(grid.centroids)
+    return ceil(entropy([symbols]) * symbols.size) + codebook_bits(grid)
+
+
+def codebook_bits(grid: Grid) -> int:
+    """Return the bits of a layer's centroids; integers without a gap need none."""
+    plain = grid.centroids == zigzag(len(grid.centroids))
+    return 0 if plain else CENTROID_BITS * len(grid.centroids)

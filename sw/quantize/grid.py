@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..compiled import compiled
 
 
-__all__ = ["ONE", "FloatArray", "Grid", "Symbols", "quantise", "zigzag"]
+__all__ = ["ONE", "FloatArray", "Grid", "Quantiser", "Symbols", "quantise", "zigzag"]
 
 
 FloatArray = NDArray[np.float32] | NDArray[np.float64]
@@ -128,6 +128,30 @@ class Grid:
     def restore(self, symbols: Symbols) -> NDArray[np.float64]:
         """Return the weights that symbols of shape (Cout, KH, KW, Cin) stand for."""
         return self.integers(symbols) * self.scale.reshape(-1, *(1,) * (symbols.ndim - 1))
+
+
+class Quantiser(Protocol):
+    """What a quantiser can do; its `Grid` of a layer quantises and restores."""
+
+    def fit(self, layers: Sequence[FloatArray], importance: Sequence[FloatArray] | None,
+            bits: float) -> tuple[Grid, ...]:
+        """Choose the grid of each layer.
+
+        Parameters
+        ----------
+        layers : sequence of array, shape (Cout, KH, KW, Cin)
+            Trained weights of all layers.
+        importance : sequence of array, or None
+            What a squared error of each weight counts, broadcast to the layer's shape; by default
+            all errors count alike.
+        bits : float
+            What a weight may take. Each quantiser says how it reads it.
+
+        Raises
+        ------
+        ValueError
+            If it can't be reached.
+        """
 
 
 def quantise(layers: Sequence[FloatArray], grids: Sequence[Grid],

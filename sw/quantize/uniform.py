@@ -54,29 +54,36 @@ class UniformQuantiser:
 
     def fit(self, layers: Sequence[FloatArray], importance: Sequence[FloatArray] | None,
             bits: float) -> tuple[Grid, ...]:
-        """Choose the grid of each layer of a network.
+        """Choose the grid of each layer of a network, as `fit_each` does."""
+        return self.fit_each(layers, importance, [bits] * len(layers))
+
+    def fit_each(self, layers: Sequence[FloatArray], importance: Sequence[FloatArray] | None,
+                 bits: Sequence[float]) -> tuple[Grid, ...]:
+        """Choose the grid of each layer, with as many bits as ``bits`` says of each.
 
         Raises
         ------
         ValueError
-            If ``bits`` isn't 1, `TERNARY` (or ``log2(3)``), 2, 3, 4, 5, 6 or 8; weights of 16 bits
-            don't fit a network's int8, see `fit_arrays`.
+            If bits aren't 1, `TERNARY` (or ``log2(3)``), 2, 3, 4, 5, 6 or 8, or some but not all
+            are 1; weights of 16 bits don't fit a network's int8, see `fit_arrays`.
         """
-        bits = TERNARY if bits == log2(3) else bits
-        if bits == 16:
-            raise ValueError("Uniform quantiser must have 8 bits or fewer for a network, whose "
-                             "weights are int8, not 16; those are for weights alone")
-        if bits not in LIMITS:
-            raise ValueError(f"Uniform quantiser must have 1, 1.58, 2, 3, 4, 5, 6 or 8 bits, "
-                             f"not {bits:g}")
-        limit = LIMITS[bits]
-        centroids = (1, -1) if bits == 1 else zigzag(2 * limit + 1)
-        rule = sign_scale if bits == 1 else self.rule
+        if 1 in bits and set(bits) != {1}:
+            raise ValueError("Uniform quantiser must have 1 bit in all layers or in none")
         grids = []
-        for number, layer in enumerate(layers):
+        for number, (layer, wanted) in enumerate(zip(layers, bits, strict=True)):
+            rounded = TERNARY if wanted == log2(3) else wanted
+            if rounded == 16:
+                raise ValueError("Uniform quantiser must have 8 bits or fewer for a network, whose "
+                                 "weights are int8, not 16; those are for weights alone")
+            if rounded not in LIMITS:
+                raise ValueError(f"Uniform quantiser must have 1, 1.58, 2, 3, 4, 5, 6 or 8 bits, "
+                                 f"not {rounded:g}")
+            limit = LIMITS[rounded]
+            centroids = (1, -1) if rounded == 1 else zigzag(2 * limit + 1)
+            rule = sign_scale if rounded == 1 else self.rule
             weighting = None if importance is None else importance[number]
             scale = scales(layer, weighting, limit, self.granularity, rule)
-            if bits == 1 and not np.any(layer):
+            if rounded == 1 and not np.any(layer):
                 scale = np.full_like(scale, LEAST_STEP)
             grids.append(Grid(centroids, scale))
         return tuple(grids)

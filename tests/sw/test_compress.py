@@ -9,13 +9,14 @@ import pytest
 from sw import golden
 from sw.compress import main
 from sw.codecs import CODECS
-from sw.compression import DEFAULT_TARGET, QUANTISERS, compare, compress, measure_image
+from sw.compression import DEFAULT_TARGET, compare, compress, measure_image
 from sw.format.layers import Operation, Rounding
 from sw.format.tables import PrefixTable, RawTable, TansCode
 from sw.format.target import Target
 from sw.image import load_image
 from sw.importers.npz import save
 from sw.network import Activation
+from sw.plan import QUANTISERS
 from sw.zoo import load_data, load_source
 from tests.shared_data import shared_file
 from tests.sw.networks import small_network
@@ -58,6 +59,44 @@ def test_layers_add_up(small):
     assert squares / compression.network.weights == pytest.approx(compression.distortion.mse)
     assert max(layer.distortion.max_abs_error for layer in compression.layers) == (
         compression.distortion.max_abs_error)
+
+
+@pytest.mark.parametrize("choices", [{}, {"quantiser": "codebook", "bits": 3},
+                                     {"quantiser": "uniform", "bits": 4}])
+def test_pruned_weights_stay_zero(small, choices):
+    weights = compress(small, prune=0.6, **choices).image.network.weighted
+    zeros = sum(int((layer.weights == 0).sum()) for layer in weights)
+    count = sum(layer.weights.size for layer in weights)
+    assert zeros >= int(0.6 * count)
+    before = compress(small, **choices).image.network.weighted
+    assert zeros > sum(int((layer.weights == 0).sum()) for layer in before)
+
+
+@pytest.mark.parametrize("target, codecs", [(DEFAULT_TARGET, ("huffman", "raw")),
+                                            (None, ("huffman", "raw", "tans"))])
+@pytest.mark.parametrize("quantiser", ["step", "uniform"])
+def test_best_codec_is_the_default(small, quantiser, target, codecs):
+    sizes = {}
+    for codec in codecs:
+        if (quantiser, codec) != ("uniform", "huffman"):
+            sizes[codec] = len(compress(small, quantiser=quantiser, codec=codec,
+                                        target=target).data)
+    best = compress(small, quantiser=quantiser, target=target)
+    assert len(best.data) == min(sizes.values()) == sizes[best.codec]
+
+
+def test_bits_of_each_layer(small):
+    bits = (5, 3, 4)[:len(compress(small).layers)]
+    uniform = compress(small, quantiser="uniform", bits=bits, target=None)
+    shared = compress(small, quantiser="codebook", bits=bits, target=None)
+    for layer, few in zip(uniform.image.network.weighted, bits, strict=True):
+        assert abs(layer.weights).max() < 1 << few - 1
+    for layer, few in zip(shared.image.network.weighted, bits, strict=True):
+        assert len(set(layer.weights.ravel().tolist())) <= 1 << few
+    with pytest.raises(ValueError, match=r"bits of \d layers with weights, not 1"):
+        compress(small, quantiser="uniform", bits=(4,))
+    with pytest.raises(ValueError, match="must have 1 bit in all layers or in none"):
+        compress(small, quantiser="uniform", bits=(1, *bits[1:]))
 
 
 def test_same_input_gives_the_same_image(small):
@@ -130,6 +169,28 @@ def test_command_writes_an_image_for_other_sizes(small, tmp_path):
     assert path.read_bytes() == compress(small, target=Target(rows=16, columns=8)).data
 
 
+def test_command_keeps_integers(tmp_path, capsys):
+    model = shared_file("models/kws_ref_model.tflite")
+    main([str(model), "-o", str(tmp_path / "a.hri"), "--lossless", "--target", "none"])
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"{tmp_path / 'a.hri'}: 7.69 b/w")
+    for read, layer in zip(load_image(tmp_path / "a.hri").network.weighted,
+                           load_source(model).weighted, strict=True):
+        assert np.array_equal(read.weights, layer.weights)
+
+
+@pytest.mark.parametrize("options", [
+    ["--quantiser", "codebook", "--bits", "3", "--prune", "0.3", "--target", "none"],
+    ["--bits", "3.5", "--codec", "raw"], ["--max-bytes", "1700", "--target", "none"]])
+def test_plan_is_kept_and_done_again(small, tmp_path, options):
+    plan = tmp_path / "plan.toml"
+    main([str(small), "-o", str(tmp_path / "a.hri"), "--plan", str(plan), *options])
+    main([str(small), "-o", str(tmp_path / "b.hri"), "--plan", str(plan)])
+    assert (tmp_path / "a.hri").read_bytes() == (tmp_path / "b.hri").read_bytes()
+    with pytest.raises(SystemExit, match=f"error: {plan} says how: --bits must not be given"):
+        main([str(small), "-o", str(tmp_path / "c.hri"), "--plan", str(plan), "--bits", "3"])
+    assert not (tmp_path / "c.hri").exists()
+
+
 def test_command_prints_json(small, tmp_path, capsys):
     main([str(small), "-o", str(tmp_path / "a.hri"), "--json"])
     report = json.loads(capsys.readouterr().out)
@@ -137,6 +198,7 @@ def test_command_prints_json(small, tmp_path, capsys):
     assert report == {"file": str(tmp_path / "a.hri")} | json.loads(
         json.dumps(compression.report()))
     assert report["compression"]["factor"] == compression.size.factor
+    assert report == json.loads((tmp_path / "a.json").read_text())
 
 
 @pytest.mark.parametrize("options, complaint", [
@@ -148,8 +210,14 @@ def test_command_prints_json(small, tmp_path, capsys):
     (["digits", "--granularity", "channel"], "must be tensor for the step quantiser, not channel"),
     (["digits", "--clusters", "12"], "Only the codebook quantiser has clusters, not step"),
     (["digits", "--quantiser", "codebook", "--clusters", "65"], "must be 2 to 64, not 65"),
-    (["digits", "--quantiser", "codebook", "--bits", "6"],
+    (["digits", "--quantiser", "codebook", "--bits", "6", "--codec", "huffman"],
      "An automaton of 32 symbols can't decode 64"),
+    (["digits", "--codec", "tans"], "Codec must be huffman, raw or auto for a target, not tans"),
+    (["digits", "--lossless"], "digits: only an int8 network has integers to be kept"),
+    (["digits", "--lossless", "--prune", "0.5"], "Integers must be kept without --prune"),
+    (["digits", "--prune", "1"], "must be 0 or more and below 1, not 1"),
+    (["digits", "--prune", "0.5", "--quantiser", "uniform", "--bits", "1", "--codec", "raw"],
+     "Grid of layer 0 must have a value of 0 for pruned weights"),
     (["digits", "--columns", "6"], "Columns must be 4 or 8, not 6"),
     (["digits", "--target", "ulx3s:99F"], "Target must be one of ulx3s:12F, .*, not ulx3s:99F"),
 ])
@@ -164,7 +232,7 @@ def test_bad_input_ends_in_one_line(tmp_path, options, complaint):
 @pytest.mark.parametrize("options, complaint", [
     ({"quantiser": "magic"},
      "Quantiser must be one of step, uniform, codebook, compensated, not magic"),
-    ({"codec": "zip"}, "Codec must be one of raw, huffman, tans, not zip"),
+    ({"codec": "zip"}, "Codec must be one of auto, raw, huffman, tans, not zip"),
     ({"quantiser": "uniform", "error": 1e-4}, "Only the step quantiser keeps to an error"),
 ])
 def test_bad_options_rejected(options, complaint):

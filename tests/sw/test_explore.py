@@ -46,7 +46,7 @@ def test_no_inputs_rejected(digits, data):
 @pytest.mark.parametrize("labelled", [True, False])
 def test_digits_share_few_weights(digits, data, labelled):
     found = explore_network(digits, data.x, data.y if labelled else None, drop=0.01,
-                            candidates=(64, 16, 8, 4))
+                            candidates=(6, 4, 3, 2))
     assert found.score >= found.baseline - 0.01
     assert found.evaluations <= 1 + 4 * 4 + 20
     assert found.bits_coded < 3.5 * sum(layer.size for layer in weights_of(digits))
@@ -55,6 +55,6 @@ def test_digits_share_few_weights(digits, data, labelled):
 def test_scales_of_int8_weights_are_undone():
     source = load_source(str(shared_file("models/kws_ref_model.tflite")))
     x = np.random.default_rng(0).normal(0, 40, (12, *source.input_shape))
-    found = explore_network(source, x, drop=0.1, candidates=(64, 32))
+    found = explore_network(source, x, drop=0.1, candidates=(6, 5))
     assert len(found.grids) == 10
     assert all(grid.scale.shape == (1,) for grid in found.grids)

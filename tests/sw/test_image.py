@@ -14,7 +14,7 @@ from sw.format.sections import (HEADER_WORDS, MAX_WEIGHTS, MAX_WORDS, SECTIONS, 
                                 unpack_header, unpack_network)
 from sw.format.tables import AutomatonShape, RawShape, RawTable, TansShape
 from sw.format.target import Target
-from sw.image import build_image, read_image, retarget, write_image
+from sw.image import build_image, read_image, retarget
 from sw.network import Layer, Network
 from sw.quantize import Grid
 from sw.schedule import ScheduleError
@@ -445,19 +445,6 @@ def test_narrow_raw_symbols_are_for_no_target(parts, bits, entries):
     with pytest.raises(FormatError, match="code: raw symbols of 3 bits have no schedule"):
         read_image(with_section(build_image(*parts, target), Section.CODE, pack_code(RawTable(3)),
                                 target_hash=target.hash))
-
-
-def test_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "build" / "a.hri"
-    write_image(path, b"before")
-    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        write_image(path, b"after")
-    assert path.read_bytes() == b"before"
-    assert list(path.parent.iterdir()) == [path]
-
-
-
 def test_schedule_is_remade_for_another_target(parts):
     other = replace(TARGET, rows=4, requantisers=1, activation_bytes=1024)
     image = build_image(*parts, TARGET)

@@ -5,7 +5,7 @@ import pytest
 from sw.compression import compress
 from sw.format.sections import HEADER_WORDS, crc32
 from sw.format.target import Target, find_targets
-from sw.image import write_image
+from sw.files import write_file
 from sw.inspect import main
 
 from ..shared_data import shared_file
@@ -19,7 +19,7 @@ def contents():
 @pytest.fixture
 def path(tmp_path, contents):
     path = tmp_path / "digits.hri"
-    write_image(path, contents["huffman"])
+    write_file(path, contents["huffman"])
     return path
 
 
@@ -33,7 +33,7 @@ def test_shows_an_image(path, capsys):
 
 
 def test_shows_raw_symbols(path, contents, capsys):
-    write_image(path, contents["raw"])
+    write_file(path, contents["raw"])
     main([str(path), "--verify"])
     printed = capsys.readouterr().out
     assert "raw symbols of 8 bits" in printed
@@ -97,7 +97,7 @@ def test_missing_file_is_refused(tmp_path):
 @pytest.mark.parametrize("codec", ["huffman", "raw"])
 def test_verifies_whatever_is_built(path, capsys, sizes, codec):
     compression = compress("digits", codec=codec, target=Target(**sizes))
-    write_image(path, compression.data)
+    write_file(path, compression.data)
     main([str(path), "--verify"])
     target = compression.target
     assert (f"{target.rows} x {target.columns} array, {target.requantisers} requantisers with "
@@ -116,7 +116,7 @@ def test_unknown_target_is_no_proof(path, contents, monkeypatch, capsys):
 def test_tans_image_shows_its_tables(path, capsys):
     compression = compress(shared_file("models/ad01_int8.tflite"), quantiser="uniform",
                            codec="tans", target=None)
-    write_image(path, compression.data)
+    write_file(path, compression.data)
     main([str(path), "--verify"])
     shown = capsys.readouterr().out
     assert "tANS, 1024 states in a table, 8 in turn" in shown

@@ -12,11 +12,12 @@ from sw.compression import compress
 from sw.decompress import main as decompress_command
 from sw.export import main as export_command
 from sw.exporters.weights import safetensors
+from sw.files import write_file
 from sw.format.arrays import ArrayDescriptor, pack_arrays
 from sw.format.sections import FormatError, Section, crc32, pack_header
 from sw.format.tables import RawTable
 from sw.format.target import PRESETS
-from sw.image import NO_TARGET, load_image, read_image, retarget, write_image
+from sw.image import NO_TARGET, load_image, read_image, retarget
 from sw.importers.npz import ModelError, WeightsAlone
 from sw.inspect import main as inspect_command
 from sw.network import FloatNetwork
@@ -318,8 +319,8 @@ def test_a_symbol_without_an_entry_is_refused(weights):
 
 
 def test_networks_and_weights_alone_are_told_apart(tmp_path, compression):
-    write_image(tmp_path / "weights.hri", compression.data)
-    write_image(tmp_path / "digits.hri", (digits := compress("digits", target=None)).data)
+    write_file(tmp_path / "weights.hri", compression.data)
+    write_file(tmp_path / "digits.hri", (digits := compress("digits", target=None)).data)
     assert load_any_image(tmp_path / "weights.hri").arrays.keys() == some_arrays().keys()
     assert len(load_any_image(tmp_path / "digits.hri").network.layers) == 5
     with pytest.raises(FormatError, match="image must hold weights alone, not a network"):
@@ -335,9 +336,11 @@ def test_networks_and_weights_alone_are_told_apart(tmp_path, compression):
     ({"b": np.ones(3, np.float32)}, {}, "a: must have weights, arrays of two axes or more"),
     ({}, {}, "a: must have weights"),
     (SMALL, {"quantiser": "best"},
-     "Quantiser of weights alone must be one of step, uniform, codebook, not best"),
-    (SMALL, {"quantiser": "compensated"}, "step, uniform, codebook, not compensated"),
-    (SMALL, {"codec": "zip"}, "Codec must be one of raw, huffman, tans, not zip"),
+     "Quantiser must be one of step, uniform, codebook, compensated, not best"),
+    (SMALL, {"quantiser": "compensated"},
+     "Quantiser of weights alone must be one of step, uniform, codebook, not compensated"),
+    (SMALL, {"prune": 0.5}, "Weights alone must not be pruned"),
+    (SMALL, {"codec": "zip"}, "Codec must be one of auto, raw, huffman, tans, not zip"),
     (SMALL, {"quantiser": "uniform", "error": 1}, "Only the step quantiser keeps to an error"),
     (SMALL, {"granularity": "channel"}, "Granularity must be tensor for the step quantiser"),
     ({"": SMALL["w"]}, {}, "Array '' must have a name of 1 to 256 bytes, not 0"),
@@ -410,7 +413,7 @@ def test_npz_to_npz(tmp_path):
     decompress_command([str(tmp_path / "a.hri"), "-o", str(tmp_path / "two.npz")])
     assert load_model(tmp_path / "two.npz").arrays.keys() == {"one.weight", "b"}
 
-    write_image(tmp_path / "b.hri", compress_weights(WeightsAlone("b", arrays)).data)
+    write_file(tmp_path / "b.hri", compress_weights(WeightsAlone("b", arrays)).data)
     decompress_command([str(tmp_path / "b.hri"), "-o", str(tmp_path / "three.npz")])
     assert load_model(tmp_path / "three.npz").arrays.keys() == arrays.keys()
 
@@ -430,7 +433,7 @@ def test_compress_refuses_in_one_line(file, options, complaint):
 
 def test_commands_that_need_a_network_refuse(tmp_path, compression):
     path = tmp_path / "a.hri"
-    write_image(path, compression.data)
+    write_file(path, compression.data)
     with pytest.raises(SystemExit, match=r"error: .*a\.hri: network: image holds weights alone"):
         export_command([str(path)])
 
@@ -441,7 +444,7 @@ def test_commands_that_need_a_network_refuse(tmp_path, compression):
     ("__metadata__", ".safetensors", "safetensors files must have no array __metadata__"),
 ])
 def test_decompress_refuses_names_that_a_file_cannot_hold(tmp_path, name, suffix, complaint):
-    write_image(tmp_path / "a.hri",
+    write_file(tmp_path / "a.hri",
                 compress_weights(WeightsAlone("a", {name: SMALL["w"]}), quantiser="uniform").data)
     with pytest.raises(SystemExit, match=complaint):
         decompress_command([str(tmp_path / "a.hri"), "-o", str(tmp_path / f"b{suffix}")])

@@ -6,7 +6,7 @@ import pytest
 from sw.compression import compress
 from sw.decompress import main
 from sw.exporters.weights import safetensors
-from sw.image import write_image
+from sw.files import write_file
 from sw.importers.npz import WeightsAlone, load
 
 
@@ -14,7 +14,7 @@ from sw.importers.npz import WeightsAlone, load
 def compression(tmp_path_factory):
     path = tmp_path_factory.mktemp("image") / "digits.hri"
     result = compress("digits")
-    write_image(path, result.data)
+    write_file(path, result.data)
     return path, result.network
 
 

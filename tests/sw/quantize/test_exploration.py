@@ -4,7 +4,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from sw.quantize import CodebookQuantiser, quantise
+from sw.quantize import CodebookQuantiser, UniformQuantiser, quantise
 from sw.quantize.exploration import CANDIDATES, explore
 
 
@@ -42,22 +42,22 @@ def test_what_is_found_keeps_to_the_drop(drop, coded):
     assert found.baseline == 1
     assert found.evaluations == len(record.scored)
     assert [grid.codebook for grid in found.grids] == [0, 1, 2]
-    assert found.clusters[0] >= found.clusters[1] >= found.clusters[2]
+    assert found.bits[0] >= found.bits[1] >= found.bits[2]
     assert found.bits_coded <= found.bits_indices
-    grids = CodebookQuantiser(3).share(LAYERS, None, found.clusters)
+    grids = CodebookQuantiser(3).fit_each(LAYERS, None, found.bits)
     for chosen, expected in zip(found.symbols, quantise(LAYERS, grids), strict=True):
         assert np.array_equal(chosen, expected)
 
 
 @pytest.mark.parametrize("drop", [0.03, 0.1, 0.3])
 def test_little_is_left_to_an_exhaustive_search(drop):
-    candidates = (64, 32, 16, 8, 4, 2)
+    candidates = (6, 5, 4, 3, 2, 1)
     choices = [[], [], []]
-    for number, count in product(range(3), candidates):
-        grid, = CodebookQuantiser(1).fit([LAYERS[number]], None, np.log2(count))
+    for number, bits in product(range(3), candidates):
+        grid, = CodebookQuantiser(1).fit([LAYERS[number]], None, bits)
         symbols = grid.quantise(LAYERS[number])
         loss = SENSITIVITIES[number] * np.mean(np.square(LAYERS[number] - grid.restore(symbols)))
-        choices[number].append((loss, np.log2(count) * symbols.size + 8 * count))
+        choices[number].append((loss, bits * symbols.size + 8 * 2 ** bits))
     least = min(sum(bits for _, bits in chosen) for chosen in product(*choices)
                 if sum(loss for loss, _ in chosen) <= drop)
     found = explore(LAYERS, score, drop=drop, candidates=candidates, coded=False)
@@ -80,11 +80,23 @@ def test_what_drops_too_far_alone_is_the_last_that_is_tried():
     assert len(found.alone[0]) < len(found.alone[2])
 
 
+def test_bits_of_uniform_steps():
+    quantiser = UniformQuantiser("tensor")
+    found = explore(LAYERS, score, drop=0.03, quantiser=quantiser, candidates=(8, 6, 5, 4, 3, 2))
+    assert found.score >= 0.97
+    assert 2 <= found.bits[2] <= found.bits[1] <= found.bits[0] < 8
+    grids = quantiser.fit_each(LAYERS, None, found.bits)
+    for chosen, expected in zip(found.symbols, quantise(LAYERS, grids), strict=True):
+        assert np.array_equal(chosen, expected)
+    assert found.bits_indices == sum(
+        bits * layer.size for bits, layer in zip(found.bits, LAYERS, strict=True))
+
+
 def test_threads_find_the_same():
     alone = explore(LAYERS, score, drop=0.1)
     with ThreadPoolExecutor(2) as executor:
         together = explore(LAYERS, score, drop=0.1, each=executor.map)
-    assert together.clusters == alone.clusters
+    assert together.bits == alone.bits
     assert together.evaluations == alone.evaluations
     assert together.alone == alone.alone
 
@@ -92,18 +104,16 @@ def test_threads_find_the_same():
 def test_equal_weights_need_no_indices():
     found = explore([np.full((2, 1, 1, 3), 0.5)], lambda weights: 1.0, drop=0)
     assert found.bits_coded == found.bits_indices == 8
-    assert found.clusters == (64,)
+    assert found.bits == (6,)
 
 
 @pytest.mark.parametrize("options, complaint", [
     ({"drop": -1}, "must be 0 or more, not -1"),
     ({"drop": float("nan")}, "must be 0 or more, not nan"),
     ({"drop": 0}, r"Score must be allowed to drop to 0\.99\d+ or less, not 1, for layer 0 to have"),
-    ({"drop": 1, "candidates": (4, 8)}, "must fall from at most 64 to 2 or more, not 4, 8"),
-    ({"drop": 1, "candidates": (65,)}, "not 65"),
-    ({"drop": 1, "candidates": (4, 1)}, "not 4, 1"),
+    ({"drop": 1, "candidates": (2, 3.5)}, "Candidates must be falling bits, not 2, 3.5"),
+    ({"drop": 1, "candidates": (7,)}, "Codebook must have 1, 2, 3, 4, 5 or 6 bits, .* not 7"),
     ({"drop": 1, "candidates": ()}, "not none"),
-    ({"drop": 1, "granularity": "row"}, "not row"),
 ])
 def test_refusals(options, complaint):
     with pytest.raises(ValueError, match=complaint):
@@ -115,7 +125,7 @@ def test_refuses_layers_that_drop_too_far_together():
         changed = sum(not np.array_equal(layer, original)
                       for layer, original in zip(weights, LAYERS, strict=True))
         return 1 - max(0, changed - 1) / 2
-    with pytest.raises(ValueError, match=r"to 0 or less, not 0\.9, for all layers to have 64, 64"):
+    with pytest.raises(ValueError, match=r"to 0 or less, not 0\.9, for all layers to have 6, 6"):
         explore(LAYERS, strict, drop=0.1)
     with pytest.raises(ValueError, match="one layer or more, not 0"):
         explore([], strict, drop=0.1)
