@@ -33,10 +33,15 @@ class Distortion:
 def distortion(weights: Sequence[NDArray[np.floating]],
                restored: Sequence[NDArray[np.floating]]) -> Distortion:
     """Return the distortion of ``restored``, over all weights of all layers."""
-    original = np.concatenate([layer.ravel() for layer in weights]).astype(np.float64)
-    errors = np.concatenate([layer.ravel() for layer in restored]) - original
-    noise, signal = float(np.square(errors).mean()), float(np.square(original).mean())
-    return Distortion(noise, float(np.abs(errors).max()),
+    count = sum(layer.size for layer in weights)
+    noise = signal = greatest = 0.0
+    for layer, values in zip(weights, restored, strict=True):
+        original = layer.astype(np.float64).ravel()
+        errors = values.ravel() - original
+        noise += float(errors @ errors) / count
+        signal += float(original @ original) / count
+        greatest = max(greatest, float(np.abs(errors, out=errors).max(initial=0)))
+    return Distortion(noise, greatest,
                       10 * log10(signal / noise) if noise and signal else inf)
 
 

@@ -250,17 +250,15 @@ def count_gaps(symbols: NDArray[np.integer]) -> NDArray[np.int64]:
     A gap is the zeros before a symbol that isn't one, or before the end.
     """
     longest = gap = 0
+    # Without branches, which would be mispredicted.
     for symbol in symbols:
-        gap = gap + 1 if symbol == 0 else 0
+        gap = (gap + 1) * (symbol == 0)
         longest = max(longest, gap)
     counts = np.zeros(longest + 1, np.int64)
     gap = 0
     for symbol in symbols:
-        if symbol == 0:
-            gap += 1
-        else:
-            counts[gap] += 1
-            gap = 0
+        counts[gap] += symbol != 0
+        gap = (gap + 1) * (symbol == 0)
     counts[gap] += 1
     return counts
 
