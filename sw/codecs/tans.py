@@ -1,6 +1,6 @@
 """Interleaved tANS (Duda 2013): tables for classes of filters, split and tuple symbols, deltas."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -29,9 +29,15 @@ MOST_FILTERS = 20_000
 #: Distances of deltas that are tried beside a filter, an input pixel and a kernel row.
 DISTANCES = (1, 2, 3, 4, 8, 16, 32, 64, 128)
 
+#: Weights of a layer, about, of which filters are taken to choose its delta.
+SAMPLE = 1 << 20
+
 #: Shares of values that tails may take at each end, and reaches of the means of counts.
 TAILS = (0, 0.0003, 0.001, 0.003, 0.01)
 SMOOTHING = (1, 2, 4)
+
+#: Tables, the cheapest of those tried, of which counts are tried as means too.
+SMOOTHED = 2
 
 #: What a value that a table's filters lack counts while filters are sorted into tables.
 PRIOR = 0.02
@@ -76,7 +82,7 @@ class TansCodec:
                 raise ValueError(f"Symbols must be -128 to 255, not {layer.min()} to "
                                  f"{layer.max()}")
         rows = [as_values(layer).reshape(len(layer), -1) for layer in layers]
-        deltas = [self.best_delta(values, layer.shape) if self.deltas else 0
+        deltas = [best_delta(values, layer.shape) if self.deltas else 0
                   for values, layer in zip(rows, layers, strict=True)]
         histograms = [histogram(differences(values, delta), len(values) <= MOST_FILTERS)
                       for values, delta in zip(rows, deltas, strict=True)]
@@ -95,33 +101,22 @@ class TansCodec:
         assert best is not None
         return best[1]
 
-    def best_delta(self, values: NDArray[np.int8], shape: tuple[int, ...]) -> int:
-        """Return the distance at which differences have the least entropy, filter by filter."""
-        likely = {*DISTANCES, *(int(np.prod(shape[axis:])) for axis in range(1, 4))}
-        distances = [distance for distance in sorted(likely)
-                     if distance < min(256, values.size)]
-        costs = {distance: spread_entropy(differences(values, distance))
-                 for distance in (0, *distances)}
-        best = min(costs, key=lambda distance: (costs[distance], distance))
-        # A tenth of a bit is more than chance finds among a dozen distances, if weights are many.
-        chance = 0.1 + 200 / values.size
-        return best if costs[best] < costs[0] - chance else 0
-
     def sort(self, histograms: Sequence[Counts], count: int
              ) -> tuple[list[tuple[TansTable, float]], list[tuple[int, ...]], float]:
         """Sort filters into ``count`` tables; return tables, choices, and the coded data's bits."""
         filters = np.concatenate(histograms)
+        present, = np.nonzero(filters.any(axis=0))
+        used = slice(present[0], present[-1] + 1)
         sizes = filters.sum(axis=1)
-        levels = np.arange(-128, 128)
-        order = np.argsort(filters @ np.abs(levels) / sizes, kind="stable")
+        order = np.argsort(filters @ np.abs(np.arange(-128, 128)) / sizes, kind="stable")
         chosen = np.empty(len(filters), np.int64)
         chosen[order] = np.minimum(np.cumsum(sizes[order]) * count / (sizes.sum() + 1),
                                    count - 1).astype(np.int64)
         width = (count - 1).bit_length()
         for _ in range(ROUNDS):
-            totals = np.array([filters[chosen == table].sum(axis=0) for table in range(count)])
+            totals = totals_of(filters[:, used], chosen, count)
             rates = np.log2((totals.sum(axis=1, keepdims=True) + 256 * PRIOR) / (totals + PRIOR))
-            costs = filters @ rates.T
+            costs = filters[:, used] @ rates.T
             better = np.empty_like(chosen)
             start = 0
             for rows in histograms:
@@ -135,10 +130,10 @@ class TansCodec:
             if (better == chosen).all():
                 break
             chosen = better
-        used = np.unique(chosen)
-        chosen = np.searchsorted(used, chosen)
-        tables = [fit_table(filters[chosen == table].sum(axis=0), self.shape.table_bits)
-                  for table in range(len(used))]
+        numbers = np.unique(chosen)
+        chosen = np.searchsorted(numbers, chosen)
+        tables = [fit_table(values, self.shape.table_bits)
+                  for values in totals_of(filters, chosen, len(numbers))]
         choices, start = [], 0
         for rows in histograms:
             own = chosen[start:start + len(rows)]
@@ -154,13 +149,9 @@ class TansCodec:
         ValueError
             If a table lacks a value of its filters.
         """
-        parts = [to_symbols(differences(values, layer.delta), layer, table.tables)
-                 for values, layer in layer_parts(as_values(symbols), table)]
-        numbers, raws = (np.concatenate([np.zeros(0, np.uint8), *(part[field] for part in parts)])
-                         for field in range(2))
-        words: NDArray[np.uint32] = pack(
-            numbers, table_of_each(table), raws, raw_widths(table), *states_of(table),
-            table.shape.table_bits, table.shape.states)
+        numbers, raws, used = to_symbols(as_values(symbols), table)
+        words: NDArray[np.uint32] = pack(numbers, used, raws, raw_widths(table), *states_of(table),
+                                         table.shape.table_bits, table.shape.states)
         return words.tobytes()
 
     def decode(self, coded: bytes, table: TansCode, count: int) -> NDArray[np.int64]:
@@ -173,42 +164,32 @@ class TansCodec:
         """
         if sum(layer.filters * layer.size for layer in table.layers) != count:
             raise FormatError(f"coded data: tables must be those of {count} weights")
-        used = table_of_each(table)
-        end, numbers, raws = unpack(np.frombuffer(coded, "<u4"), used, raw_widths(table),
-                                    *rows_of(table), table.shape.table_bits, table.shape.states)
+        used = np.repeat(*symbols_of_rows(table))
+        end, ended, numbers, raws = unpack(
+            np.frombuffer(coded, "<u4"), used, raw_widths(table), *rows_of(table),
+            table.shape.table_bits, table.shape.states)
         if end < 0:
             raise FormatError(f"coded data: they end before the last of {len(used)} symbols")
         if end != len(coded) // 4:
             raise FormatError(f"coded data: they must end after {end} words, not {len(coded) // 4}")
-        # Final states and padding are whatever only the same data, coded again, give.
-        values, start = [], 0
-        for layer in table.layers:
-            lengths = symbols_of_each(layer, table.tables).sum()
-            part = from_symbols(numbers[start:start + lengths], raws[start:start + lengths], layer,
-                                table.tables)
-            values.append(sums(part, layer.delta).ravel())
-            start += lengths
-        symbols = np.concatenate([np.zeros(0, np.int8), *values]).view(np.uint8).astype(np.int64)
-        if self.encode(symbols, table) != coded:
+        if not ended:
             raise FormatError("coded data: their states must end at 0, and their padding be 0")
+        values = from_symbols(numbers, raws, table)
+        symbols: NDArray[np.int64] = values.view(np.uint8).astype(np.int64)
         return symbols
 
     def layer_bits(self, layers: Sequence[NDArray[np.integer]], table: TansCode) -> list[float]:
         """Return the bits of each layer's symbols: their information under the tables' counts."""
+        rates = np.zeros((len(table.tables), MAX_SYMBOLS))
+        for number, own in enumerate(table.tables):
+            counts = np.maximum(own.counts, 1)
+            rates[number, :len(counts)] = (self.shape.table_bits - np.log2(counts)
+                                           + np.array(own.raw_widths))
         bits = []
-        size = 1 << self.shape.table_bits
-        for layer, choice in zip(layers, table.layers, strict=True):
-            numbers, _ = to_symbols(differences(as_values(layer).reshape(choice.filters, -1),
-                                                choice.delta), choice, table.tables)
-            used = np.repeat(np.array(choice.tables), symbols_of_each(choice, table.tables))
-            total = 0.0
-            for number in np.unique(used):
-                counts = np.array(table.tables[number].counts, np.float64)
-                occurring = np.bincount(numbers[used == number], minlength=len(counts))
-                which = occurring > 0
-                total -= float(occurring[which] @ np.log2(counts[which] / size))
-                total += int(occurring @ np.array(table.tables[number].raw_widths))
-            bits.append(total)
+        for values, layer in zip(layers, table.layers, strict=True):
+            symbols, _, used = to_symbols(as_values(values).ravel(),
+                                          replace(table, layers=(layer,)))
+            bits.append(float((rates * count_symbols(symbols, used, len(rates))).sum()))
         return bits
 
     def bits(self, layers: Sequence[NDArray[np.integer]]) -> int:
@@ -220,17 +201,6 @@ class TansCodec:
 
 def as_values(symbols: NDArray[np.integer]) -> NDArray[np.int8]:
     return symbols.astype(np.uint8).view(np.int8)
-
-
-def layer_parts(values: NDArray[np.int8], table: TansCode
-                ) -> list[tuple[NDArray[np.int8], LayerCode]]:
-    """Return the values of each layer, filter by filter."""
-    parts, start = [], 0
-    for layer in table.layers:
-        end = start + layer.filters * layer.size
-        parts.append((values[start:end].reshape(layer.filters, layer.size), layer))
-        start = end
-    return parts
 
 
 def differences(values: NDArray[np.int8], delta: int) -> NDArray[np.int8]:
@@ -252,25 +222,67 @@ def sums(items: NDArray[np.int8], delta: int) -> NDArray[np.int8]:
     return np.cumsum(padded, axis=0, dtype=np.int8).ravel()[:len(flat)].reshape(items.shape)
 
 
+def best_delta(values: NDArray[np.int8], shape: tuple[int, ...]) -> int:
+    """Return the distance at which differences have the least entropy, filter by filter."""
+    likely = {*DISTANCES, *(int(np.prod(shape[axis:])) for axis in range(1, 4))}
+    distances = np.array([0, *(distance for distance in sorted(likely)
+                               if distance < min(256, values.size))])
+    counts = count_spreads(values, distances, max(1, values.size // SAMPLE))
+    totals = counts.sum(axis=2)
+    bits = (totals * np.log2(np.maximum(totals, 1))).sum(axis=1) - (
+        counts * np.log2(np.maximum(counts, 1))).sum(axis=(1, 2))
+    costs = bits / totals[0].sum()
+    best = int(costs.argmin())
+    # A tenth of a bit is more than chance finds among a dozen distances, if weights are many.
+    return int(distances[best]) if costs[best] < costs[0] - 0.1 - 200 / values.size else 0
+
+
+@compiled
+def count_spreads(values: Any, distances: Any, step: int) -> Any:
+    """Return histograms of differences at each distance, for classes of filters of equal spread.
+
+    Of the filters every ``step``-th is counted. The result has shape (distances, classes, 256).
+    """
+    size = values.shape[1]
+    flat = values.ravel()
+    counts = np.zeros((len(distances), 24, 256), np.int64)
+    own = np.empty(256, np.int64)
+    for number in range(len(distances)):
+        distance = distances[number]
+        for start in range(0, len(flat), step * size):
+            own[:] = 0
+            for place in range(start, start + size):
+                before = flat[place - distance] if place >= distance > 0 else 0
+                own[(flat[place] - before) & 255] += 1
+            spread = 0
+            for value in range(256):
+                spread += own[value] * min(value, 256 - value)
+            spreads = np.rint(2 * np.log2(max(spread / size, 0.05)))
+            counts[number, int(spreads) + 9] += own
+    return counts
+
+
 def histogram(items: NDArray[np.int8], apart: bool) -> Counts:
     """Return how often each value, -128 to 127, occurs in each filter, or in all together."""
-    rows = items if apart else items.reshape(1, -1)
-    places = np.arange(len(rows))[:, None] * 256 + rows.astype(np.int64) + 128
-    return np.bincount(places.ravel(), minlength=256 * len(rows)).reshape(-1, 256).astype(float)
+    counts: Counts = count_values(items if apart else items.reshape(1, -1))
+    return counts
 
 
-def spread_entropy(items: NDArray[np.int8]) -> float:
-    """Return the entropy, in bits a value, of filters in classes of equal spread."""
-    spreads = np.abs(items.astype(np.float64)).mean(axis=1)
-    classes = np.rint(2 * np.log2(np.maximum(spreads, 0.05))).astype(np.int64)
-    classes -= classes.min()
-    places = classes[:, None] * 256 + items.astype(np.int64) + 128
-    counts = np.bincount(places.ravel()).astype(float)
-    counts = np.pad(counts, (0, -len(counts) % 256)).reshape(-1, 256)
-    totals = counts.sum(axis=1, keepdims=True)
-    having = counts > 0
-    shares = (counts / np.maximum(totals, 1))[having]
-    return float(-(counts[having] @ np.log2(shares)) / items.size)
+@compiled
+def count_values(rows: Any) -> Any:
+    counts = np.zeros((len(rows), 256), np.float64)
+    for number in range(len(rows)):
+        own = np.zeros(256, np.int64)
+        for item in rows[number]:
+            own[np.int64(item) + 128] += 1
+        counts[number] = own
+    return counts
+
+
+def totals_of(filters: Counts, chosen: NDArray[np.int64], count: int) -> Counts:
+    """Return the sums of the histograms that each of ``count`` tables was chosen for."""
+    totals: Counts = (chosen == np.arange(count)[:, None]).astype(np.float64) @ filters
+    return totals
 
 
 def normalise(occurring: Counts, table_bits: int) -> tuple[int, ...]:
@@ -289,28 +301,31 @@ def normalise(occurring: Counts, table_bits: int) -> tuple[int, ...]:
 def apportion(weights: Any, size: int) -> Any:
     counts = np.maximum(1, np.floor(weights * (size / weights.sum()))).astype(np.int64)
     left = size - counts.sum()
+    step = 1 if left > 0 else -1
+    # What a symbol gains by a state more, or by one less.
+    gains = np.empty(len(counts), np.float64)
+    for number in range(len(counts)):
+        gains[number] = gain(weights[number], counts[number], step)
     while left:
-        best, place = -np.inf, 0
-        for number in range(len(counts)):
-            count = counts[number]
-            if left > 0:
-                gain = weights[number] * np.log2((count + 1) / count)
-            elif count > 1:
-                gain = -weights[number] * np.log2(count / (count - 1))
-            else:
-                continue
-            if gain > best:
-                best, place = gain, number
-        step = 1 if left > 0 else -1
+        place = np.argmax(gains)
         counts[place] += step
+        gains[place] = gain(weights[place], counts[place], step)
         left -= step
     return counts
+
+
+@compiled
+def gain(weight: float, count: int, step: int) -> float:
+    if count + step < 1:
+        return -np.inf
+    gained: float = weight * np.log2((count + step) / count)
+    return gained
 
 
 def fit_table(values: Counts, table_bits: int) -> tuple[TansTable, float]:
     """Return the cheapest table for occurrences of -128 to 127, and the bits of all values."""
     present, = np.nonzero(values)
-    trials = []
+    likely = []
     for raw_bits, (first, last) in product(range(5), sorted({within(values, share)
                                                              for share in TAILS})):
         buckets = ((last - first) >> raw_bits) + 1
@@ -323,12 +338,21 @@ def fit_table(values: Counts, table_bits: int) -> tuple[TansTable, float]:
             symbols = buckets + len(exact) + 2 * bool(tail_bits)
             if symbols > min(MAX_SYMBOLS, (1 << table_bits) // 2):
                 continue
-            occurring = occurrences(values, first, raw_bits, buckets, exact, bool(tail_bits))
-            counts = normalise(occurring, table_bits)
-            table = TansTable(first, raw_bits, 1, buckets, exact, tail_bits, counts)
-            trials.append((*table_bits_of(table, occurring, table_bits), table, occurring))
-    trials.sort(key=lambda trial: trial[0])
-    for *_, table, occurring in trials[:2]:
+            occurring = occurrences(values, first, raw_bits, buckets,
+                                    np.array(exact, np.int64), bool(tail_bits))
+            raws = raw_bits * occurring[:buckets].sum()
+            raws += tail_bits * occurring[buckets + len(exact):].sum()
+            # A count takes a bit or more.
+            least = information(occurring) + raws + symbols + 8 * len(exact)
+            likely.append((least, (first, raw_bits, 1, buckets, exact, tail_bits), occurring))
+    trials: list[tuple[float, float, TansTable, Counts]] = []
+    for least, fields, occurring in sorted(likely, key=lambda one: one[0]):
+        if len(trials) == SMOOTHED and least >= trials[-1][0]:
+            break
+        table = TansTable(*fields, normalise(occurring, table_bits))
+        trials.append((*table_bits_of(table, occurring, table_bits), table, occurring))
+        trials = sorted(trials, key=lambda trial: trial[0])[:SMOOTHED]
+    for *_, table, occurring in trials[:SMOOTHED]:
         for reach in SMOOTHING:
             if table.buckets > 2 * reach:
                 smooth = replace(table, counts=normalise(
@@ -354,18 +378,29 @@ def within(values: Counts, share: float) -> tuple[int, int]:
             int(np.argmax(below >= below[-1] - most)) - 128)
 
 
-def occurrences(values: Counts, first: int, raw_bits: int, buckets: int, exact: tuple[int, ...],
-                tails: bool) -> Counts:
+@compiled
+def occurrences(values: Any, first: int, raw_bits: int, buckets: int, exact: Any, tails: bool
+                ) -> Any:
     """Return how often each symbol of a table occurs."""
-    places = [value + 128 for value in exact]
-    rest = values.copy()
-    rest[places] = 0
-    start, end = first + 128, first + 128 + (buckets << raw_bits)
-    inside = np.pad(rest[start:end], (0, max(0, end - 256)))
-    found = [inside.reshape(buckets, -1).sum(axis=1), values[places]]
-    if tails:
-        found.append(np.array([rest[:start].sum(), rest[end:].sum()]))
-    return np.concatenate(found)
+    found = np.zeros(buckets + len(exact) + 2 * tails, np.float64)
+    for value in range(-128, 128):
+        symbol = (value - first) >> raw_bits
+        if symbol < 0:
+            symbol = len(found) - 2
+        elif symbol >= buckets:
+            symbol = len(found) - 1
+        for number in range(len(exact)):
+            if exact[number] == value:
+                symbol = buckets + number
+        if values[value + 128]:
+            found[symbol] += values[value + 128]
+    return found
+
+
+def information(occurring: Counts) -> float:
+    """Return the bits that symbols take at least, if they occur so often."""
+    having = occurring[occurring > 0]
+    return float(having @ np.log2(having.sum() / having))
 
 
 def smoothed(occurring: Counts, buckets: int, reach: int) -> Counts:
@@ -392,69 +427,101 @@ def exact_values(values: Counts, raw_bits: int, first: int) -> list[tuple[int, .
             if count <= len(order)]
 
 
-def symbols_of_each(layer: LayerCode, tables: Sequence[TansTable]) -> NDArray[np.int64]:
-    """Return how many symbols each filter of a layer takes; all together, if they share a table."""
-    sizes = np.array([table.tuple_size for table in tables])[list(layer.tables)]
-    weights = layer.size * (layer.filters if len(layer.tables) == 1 else 1)
-    needed: NDArray[np.int64] = -(-weights // sizes)
-    return needed
-
-
-def table_of_each(code: TansCode) -> NDArray[np.uint8]:
-    """Return the table of each symbol."""
-    return np.concatenate([np.zeros(0, np.uint8), *(
-        np.repeat(np.array(layer.tables, np.uint8), symbols_of_each(layer, code.tables))
-        for layer in code.layers)])
-
-
-def raw_widths(code: TansCode) -> NDArray[np.int64]:
+def raw_widths(code: TansCode) -> NDArray[np.uint8]:
     """Return the raw bits behind each symbol of each table."""
-    widths = np.zeros((len(code.tables), MAX_SYMBOLS), np.int64)
+    widths = np.zeros((len(code.tables), MAX_SYMBOLS), np.uint8)
     for number, table in enumerate(code.tables):
         widths[number, :len(table.raw_widths)] = table.raw_widths
     return widths
 
 
-def places_of_each(layer: LayerCode, tables: Sequence[TansTable], number: int
-                   ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows of a layer that have table ``number``, and where their symbols lie."""
-    needed = symbols_of_each(layer, tables)
-    rows, = np.nonzero(np.array(layer.tables) == number)
-    starts = (np.cumsum(needed) - needed)[rows]
-    return rows, starts[:, None] + np.arange(needed[rows[0]])
+def rows_of_layers(code: TansCode) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return tables and lengths of what is coded in a row: a layer, or filters one by one."""
+    lengths = [np.full(len(layer.tables), layer.filters * layer.size // len(layer.tables))
+               for layer in code.layers]
+    tables = [np.array(layer.tables, np.uint8) for layer in code.layers]
+    return (np.concatenate([np.zeros(0, np.uint8), *tables]),
+            np.concatenate([np.zeros(0, np.int64), *lengths]))
 
 
-def to_symbols(items: NDArray[np.int8], layer: LayerCode, tables: Sequence[TansTable]
-               ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return the symbols of a layer's items, and their raw bits."""
-    rows = items.reshape(len(layer.tables), -1)
-    total = int(symbols_of_each(layer, tables).sum())
-    symbols, raws = np.zeros(total, np.uint8), np.zeros(total, np.uint8)
-    for number in sorted(set(layer.tables)):
-        table = tables[number]
-        chosen, places = places_of_each(layer, tables, number)
-        values = rows[chosen].astype(np.int64)
-        if table.tuple_size == 1:
-            symbol_of, raw_of = symbol_map(table)
-            found = symbol_of[values + 128]
-            raws[places] = raw_of[values + 128]
-            legal = found >= 0
-        else:
-            found = values - table.first
-            legal = (found >= 0) & (found < table.buckets)
-            found = np.pad(found, ((0, 0), (0, -found.shape[1] % table.tuple_size)))
-            found = found.reshape(len(chosen), -1, table.tuple_size) @ (
-                table.buckets ** np.arange(table.tuple_size))
-        if not legal.all() or not (np.array(table.counts) > 0)[found].all():
-            missing = values.ravel()[int(np.argmin(legal))]
-            raise ValueError(f"Table {number} must have a symbol for all values, as {missing}")
-        symbols[places] = found
-    return symbols, raws
+def symbols_of_rows(code: TansCode) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return tables of rows, and how many symbols each takes."""
+    tables, lengths = rows_of_layers(code)
+    return tables, -(-lengths // tuple_sizes(code)[tables])
+
+
+def tuple_sizes(code: TansCode) -> NDArray[np.int64]:
+    return np.array([table.tuple_size for table in code.tables])
+
+
+def bases_of(code: TansCode) -> NDArray[np.int64]:
+    """Return the base to which each table's symbols have digits, one for each value."""
+    return np.array([table.buckets if table.tuple_size > 1 else MAX_SYMBOLS
+                     for table in code.tables])
+
+
+def to_symbols(values: NDArray[np.int8], code: TansCode
+               ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the symbols of all layers' values, their raw bits, and their tables."""
+    items = transform(differences, values, code)
+    tables, lengths = rows_of_layers(code)
+    counts = np.zeros((len(code.tables), MAX_SYMBOLS), np.int64)
+    for number, table in enumerate(code.tables):
+        counts[number, :len(table.counts)] = table.counts
+    used = np.repeat(*symbols_of_rows(code))
+    maps = [symbol_map(table) for table in code.tables]
+    missing, symbols, raws = join(
+        items, tables, lengths, len(used), np.array([symbol_of for symbol_of, _ in maps]),
+        np.array([raw_of for _, raw_of in maps]), tuple_sizes(code), bases_of(code), counts)
+    if missing >= 0:
+        number = tables[np.searchsorted(np.cumsum(lengths), missing, "right")]
+        raise ValueError(f"Table {number} must have a symbol for all values, as {items[missing]}")
+    return symbols, raws, used
+
+
+def from_symbols(symbols: NDArray[np.uint8], raws: NDArray[np.uint8], code: TansCode
+                 ) -> NDArray[np.int8]:
+    """Undo `to_symbols`.
+
+    Raises
+    ------
+    FormatError
+        If a value has another symbol.
+    """
+    tables, lengths = rows_of_layers(code)
+    meanings = np.zeros((len(code.tables), MAX_SYMBOLS), np.int64)
+    for number, table in enumerate(code.tables):
+        own = (table.meanings if table.tuple_size == 1
+               else range(table.first, table.first + table.buckets))
+        meanings[number, :len(own)] = own
+    symbol_of = np.array([symbol_map(table)[0] for table in code.tables])
+    wrong, items = split(symbols, raws, tables, lengths, symbol_of, meanings, tuple_sizes(code),
+                         bases_of(code))
+    if wrong >= 0:
+        raise FormatError(f"coded data: symbol {wrong} must not stand for a value that another "
+                          f"one stands for")
+    return transform(sums, items, code)
+
+
+def transform(change: Callable[[NDArray[np.int8], int], NDArray[np.int8]],
+              values: NDArray[np.int8], code: TansCode) -> NDArray[np.int8]:
+    """Return what ``change`` makes of each layer's values and delta."""
+    ends = np.cumsum([layer.filters * layer.size for layer in code.layers])
+    parts = np.split(values, ends[:-1]) if len(ends) else []
+    return np.concatenate([np.zeros(0, np.int8), *(
+        change(part, layer.delta) for part, layer in zip(parts, code.layers, strict=True))])
 
 
 def symbol_map(table: TansTable) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Return the symbol of each value, -128 to 127, and its raw bits; -1 for one without."""
+    """Return the symbol of each value, 0 to 127 and -128 to -1, and its raw bits.
+
+    The symbol is -1 for a value without one. In tables of tuples it's the value's digit.
+    """
     symbols, raws = np.full(256, -1), np.zeros(256, np.uint8)
+    if table.tuple_size > 1:
+        digits = np.arange(min(table.buckets, 128 - table.first))
+        symbols[table.first + digits] = digits
+        return symbols, raws
     widths = table.raw_widths
     # Of several symbols for a value, one of its own comes first, then a bucket.
     order = sorted(range(len(widths)), key=lambda symbol: (
@@ -463,53 +530,103 @@ def symbol_map(table: TansTable) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         raw = np.arange(1 << widths[symbol])
         values = table.meanings[symbol] + raw
         raw = raw[np.abs(2 * values + 1) < 256]
-        symbols[table.meanings[symbol] + raw + 128] = symbol
-        raws[table.meanings[symbol] + raw + 128] = raw
+        symbols[table.meanings[symbol] + raw] = symbol
+        raws[table.meanings[symbol] + raw] = raw
     return symbols, raws
 
 
-def from_symbols(symbols: NDArray[np.uint8], raws: NDArray[np.uint8], layer: LayerCode,
-                 tables: Sequence[TansTable]) -> NDArray[np.int8]:
-    """Return the items that symbols stand for, filter by filter."""
-    rows = np.empty((len(layer.tables), layer.filters * layer.size // len(layer.tables)), np.int8)
-    for number in sorted(set(layer.tables)):
-        table = tables[number]
-        chosen, places = places_of_each(layer, tables, number)
-        found = symbols[places].astype(np.int64)
-        if table.tuple_size == 1:
-            values = np.array(table.meanings)[found] + raws[places].astype(np.int64)
-        else:
-            digits = table.buckets ** np.arange(table.tuple_size)
-            values = table.first + found[..., None] // digits % table.buckets
-            values = values.reshape(len(chosen), -1)[:, :rows.shape[1]]
-        rows[chosen] = values.astype(np.uint8).view(np.int8)
-    return rows.reshape(layer.filters, layer.size)
+@compiled
+def join(items: Any, tables: Any, lengths: Any, total: int, symbol_of: Any, raw_of: Any,
+         sizes: Any, bases: Any, counts: Any) -> tuple[int, Any, Any]:
+    """Return where the first value without a symbol lies, or -1; symbols; and raw bits."""
+    symbols = np.empty(total, np.uint8)
+    raws = np.empty(total, np.uint8)
+    start = made = 0
+    for row in range(len(tables)):
+        table = tables[row]
+        end = start + lengths[row]
+        for first in range(start, end, sizes[table]):
+            symbol, weight = 0, 1
+            for place in range(first, min(first + sizes[table], end)):
+                digit = symbol_of[table, items[place] & 255]
+                if digit < 0:
+                    return place, symbols, raws
+                symbol += weight * digit
+                weight *= bases[table]
+            if not counts[table, symbol]:
+                return first, symbols, raws
+            symbols[made] = symbol
+            raws[made] = raw_of[table, items[first] & 255]
+            made += 1
+        start = end
+    return -1, symbols, raws
 
 
-def states_of(code: TansCode) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return, for the encoder: counts, first slots and states by slot of each table's symbols."""
+@compiled
+def split(symbols: Any, raws: Any, tables: Any, lengths: Any, symbol_of: Any, meanings: Any,
+          sizes: Any, bases: Any) -> tuple[int, Any]:
+    """Return the number of the first symbol for a value that has another, or -1; and values."""
+    items = np.empty(lengths.sum(), np.int8)
+    start = taken = 0
+    for row in range(len(tables)):
+        table = tables[row]
+        end = start + lengths[row]
+        for first in range(start, end, sizes[table]):
+            symbol = np.int64(symbols[taken])
+            for place in range(first, min(first + sizes[table], end)):
+                digit = symbol % bases[table]
+                symbol //= bases[table]
+                value = meanings[table, digit] + raws[taken]
+                if not -128 <= value < 128 or symbol_of[table, value & 255] != digit:
+                    return taken, items
+                items[place] = value
+            if symbol:
+                return taken, items
+            taken += 1
+        start = end
+    return -1, items
+
+
+@compiled
+def count_symbols(symbols: Any, used: Any, tables: int) -> Any:
+    """Return how often each symbol of each table occurs."""
+    counts = np.zeros((tables, 128), np.int64)
+    for place in range(len(symbols)):
+        counts[used[place], symbols[place]] += 1
+    return counts
+
+
+def states_of(code: TansCode) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return what the encoder needs.
+
+    By symbol of each table: the most bits it takes from a state; the least state of which it takes
+    so many; where its places begin in the last array, less its count. Last, the places of all
+    symbols, by symbol and number.
+    """
     bits = code.shape.table_bits
-    counts = np.zeros((len(code.tables), MAX_SYMBOLS), np.int64)
-    starts = np.zeros_like(counts)
-    slots = np.zeros((len(code.tables), 1 << bits), np.int64)
+    most = np.zeros((len(code.tables), MAX_SYMBOLS), np.int32)
+    least, begin = np.zeros_like(most), np.zeros_like(most)
+    order = np.zeros((len(code.tables), 1 << bits), np.int32)
     for number, table in enumerate(code.tables):
-        counts[number, :len(table.counts)] = table.counts
-        starts[number] = np.cumsum(counts[number]) - counts[number]
-        slots[number] = np.argsort(spread(table.counts, bits), kind="stable")
-    return counts, starts, slots
+        counts = np.array(table.counts)
+        ends = np.cumsum(counts)
+        most[number, :len(counts)] = bits - np.floor(np.log2(np.maximum(counts, 1)))
+        least[number, :len(counts)] = counts << most[number, :len(counts)]
+        begin[number, :len(counts)] = ends - 2 * counts
+        order[number] = np.argsort(spread(table.counts, bits), kind="stable")
+    return most, least, begin, order
 
 
-def rows_of(code: TansCode) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+def rows_of(code: TansCode) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32]]:
     """Return, for the decoder: symbol, bits to be read, and base of the next state, by state."""
     bits = code.shape.table_bits
     size = 1 << bits
     shape = (len(code.tables), size)
-    symbols, widths, bases = np.zeros(shape, np.uint8), np.zeros(shape, int), np.zeros(shape, int)
+    symbols, widths, bases = (np.zeros(shape, kind) for kind in (np.uint8, np.int32, np.int32))
     for number, table in enumerate(code.tables):
         symbols[number] = spread(table.counts, bits)
         order = np.argsort(symbols[number], kind="stable")
-        counts = np.array(table.counts)
-        own = np.concatenate([np.arange(count, 2 * count) for count in counts])
+        own = np.concatenate([np.arange(count, 2 * count) for count in table.counts])
         smaller = np.empty(size, np.int64)
         smaller[order] = own
         widths[number] = bits - np.floor(np.log2(smaller)).astype(np.int64)
@@ -518,8 +635,8 @@ def rows_of(code: TansCode) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArr
 
 
 @compiled
-def pack(symbols: Any, tables: Any, raws: Any, raw_bits: Any, counts: Any, starts: Any, slots: Any,
-         table_bits: int, states: int) -> Any:
+def pack(symbols: Any, tables: Any, raws: Any, raw_bits: Any, most: Any, least: Any, begin: Any,
+         order: Any, table_bits: int, states: int) -> Any:
     size = 1 << table_bits
     count = len(symbols)
     fields = np.empty(count, np.uint32)
@@ -528,17 +645,13 @@ def pack(symbols: Any, tables: Any, raws: Any, raw_bits: Any, counts: Any, start
     total = states * table_bits
     for place in range(count - 1, -1, -1):
         symbol, table = symbols[place], tables[place]
-        own = counts[table, symbol]
-        state = current[place % states]
-        width = 0
-        while state >> width >= 2 * own:
-            width += 1
-        raw = raw_bits[table, symbol]
+        state = current[place & (states - 1)]
+        width = most[table, symbol] - (state < least[table, symbol])
         fields[place] = (state & (1 << width) - 1) | np.int64(raws[place]) << width
-        widths[place] = width + raw
-        total += width + raw
-        current[place % states] = size + slots[table, starts[table, symbol]
-                                               + (state >> width) - own]
+        width_with_raw = width + raw_bits[table, symbol]
+        widths[place] = width_with_raw
+        total += width_with_raw
+        current[place & (states - 1)] = size + order[table, begin[table, symbol] + (state >> width)]
     words = np.zeros((total + 31) // 32, np.uint32)
     filled = 0
     for lane in range(states + count):
@@ -559,6 +672,10 @@ def pack(symbols: Any, tables: Any, raws: Any, raw_bits: Any, counts: Any, start
 @compiled
 def unpack(words: Any, tables: Any, raw_bits: Any, symbol_of: Any, width_of: Any, base_of: Any,
            table_bits: int, states: int) -> Any:
+    """Return how many words were taken, or -1 if there are too few; symbols; and raw bits.
+
+    Behind the first comes whether states and padding are 0 in the end.
+    """
     count = len(tables)
     symbols = np.empty(count, np.uint8)
     raws = np.empty(count, np.uint8)
@@ -566,7 +683,7 @@ def unpack(words: Any, tables: Any, raw_bits: Any, symbol_of: Any, width_of: Any
     available = 32 * len(words)
     taken = 0
     if available < states * table_bits:
-        return -1, symbols, raws
+        return -1, False, symbols, raws
     for lane in range(states + count):
         if lane < states:
             width, raw, base = table_bits, 0, 0
@@ -574,13 +691,13 @@ def unpack(words: Any, tables: Any, raw_bits: Any, symbol_of: Any, width_of: Any
         else:
             place = lane - states
             table = tables[place]
-            state = current[place % states]
+            state = current[place & (states - 1)]
             symbol = symbol_of[table, state]
             symbols[place] = symbol
             width, base = width_of[table, state], base_of[table, state]
             raw = raw_bits[table, symbol]
         if taken + width + raw > available:
-            return -1, symbols, raws
+            return -1, False, symbols, raws
         field = np.uint64(0)
         if width + raw:
             word = taken >> 5
@@ -593,6 +710,7 @@ def unpack(words: Any, tables: Any, raw_bits: Any, symbol_of: Any, width_of: Any
         if lane < states:
             current[lane] = value
         else:
-            current[place % states] = base + (value & (1 << width) - 1)
+            current[place & (states - 1)] = base + (value & (1 << width) - 1)
             raws[place] = value >> width
-    return (taken + 31) // 32, symbols, raws
+    padding = np.int64(words[taken >> 5]) >> (taken & 31) if taken & 31 else 0
+    return (taken + 31) // 32, padding == 0 and not current.any(), symbols, raws

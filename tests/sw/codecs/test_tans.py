@@ -149,6 +149,20 @@ def test_damaged_data_are_refused(change, complaint):
         TansCodec().decode(change(coded), code, layer.size)
 
 
+@pytest.mark.parametrize("written, read, count", [
+    (TansTable(-1, 0, 1, 3, (9,), 0, (64,) * 4), TansTable(-1, 0, 1, 3, (1,), 0, (64,) * 4), 8),
+    (TansTable(-1, 0, 1, 1, (9,), 1, (64,) * 4), TansTable(-1, 0, 1, 1, (1,), 1, (64,) * 4), 8),
+    (TansTable(0, 0, 2, 2, (), 0, (64,) * 4), TansTable(0, 0, 2, 2, (), 0, (64,) * 4), 7),
+], ids=["in a bucket", "in a tail", "padding"])
+def test_values_with_another_symbol_are_refused(written, read, count):
+    values = np.array([0, 1, 0, 1, 1, 0, 0, 1], np.int8)
+    written, read = (TansCode(SMALL, (table,), (LayerCode(1, size, 0, (0,)),))
+                     for table, size in ((written, 8), (read, count)))
+    coded = TansCodec(SMALL).encode(values, written)
+    with pytest.raises(FormatError, match="must not stand for a value that another one stands for"):
+        TansCodec(SMALL).decode(coded, read, count)
+
+
 @given(st.binary(max_size=200).map(lambda data: data + bytes(-len(data) % 4)), st.integers(0, 9))
 def test_any_data_end(data, seed):
     layer = draw((4, 3, 3, 3), 3, seed)
