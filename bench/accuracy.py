@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from sw.compression import compress, users_inputs
+from sw.explore import explore_network
+from sw.network import FloatNetwork, Network
+from sw.plan import Plan
 from sw.score import agreement, answer, metric, score
 from sw.zoo import load_calibration, load_labelled, load_source
 
@@ -24,6 +27,11 @@ __all__ = ["WAYS", "compare", "main"]
 #: Quantisers and their bits: of a symbol, or of a weight with its code table.
 WAYS = {"uniform": (8, 6, 5, 4, 3), "codebook": (6, 5, 4, 3), "step": (4, 3.5, 3, 2.5),
         "compensated": (3.5, 3, 2.6, 2.3, 2)}
+
+#: Codebooks whose sizes are explored layer by layer, and the share of the answers to calibration
+#: inputs that may change meanwhile: labels are left to the judging.
+EXPLORATION = "exploration"
+EXPLORED_DROP = 0.01
 
 FORMATS = {"quantiser": "", "bits_per_weight": ".3f", "accuracy": ".4f", "agreement": ".4f",
            "reference_accuracy": ".4f", "n": ""}
@@ -43,8 +51,10 @@ def main(argv: Sequence[str] | None = None) -> None:
                              "then doesn't judge)")
     parser.add_argument("--samples", type=int, metavar="N",
                         help="judge on N inputs, evenly spread over the data (default: all)")
-    parser.add_argument("--quantisers", nargs="+", choices=tuple(WAYS), default=tuple(WAYS),
-                        help="only these (default: all)")
+    parser.add_argument("--quantisers", nargs="+", choices=(*WAYS, EXPLORATION),
+                        default=(*WAYS, EXPLORATION),
+                        help="only these (default: all); exploration is Dupuis et al.'s, of shared "
+                             "weights layer by layer")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE",
                         default=FOLDER / "accuracy.json", help="the rows (default: %(default)s)")
     arguments = parser.parse_args(argv)
@@ -83,22 +93,40 @@ def compare(model: str, x: NDArray[Any], y: NDArray[Any], calibration: NDArray[A
     inputs = users_inputs(model, source, x)
     expected = answer(source, inputs)
     reference = score(expected, y)
-    ways = [(quantiser, bits) for quantiser in quantisers for bits in WAYS[quantiser]]
+    count = sum(len(WAYS.get(quantiser, (EXPLORATION,))) for quantiser in quantisers)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "calibration.npz"
         np.savez(path, x=calibration)
-        for quantiser, bits in track(ways, description=metric(source), transient=True):
+        plans = plans_of(source, users_inputs(model, source, calibration), quantisers)
+        for name, plan in track(plans, metric(source), count, transient=True):
             try:
-                found = compress(model, quantiser=quantiser, codec="tans", bits=bits, target=None,
-                                 calibration=path)
+                found = compress(model, plan, target=None, calibration=path)
             except ValueError as error:
-                print(f"{quantiser}, {bits:g} bits: {error}", file=sys.stderr)
+                print(f"{name}: {error}", file=sys.stderr)
                 continue
             answers = answer(found.image.network, inputs)
-            yield {"model": Path(model).stem, "quantiser": f"{quantiser}, {bits:g} bits",
+            yield {"model": Path(model).stem, "quantiser": name,
                    "bits_per_weight": found.size.bits_per_weight, "accuracy": score(answers, y),
                    "agreement": agreement(answers, expected), "reference_accuracy": reference,
                    "n": len(y)}
+
+
+def plans_of(source: FloatNetwork | Network, calibration: NDArray[Any], quantisers: Sequence[str]
+             ) -> Iterator[tuple[str, Plan]]:
+    """Yield each quantiser's plans and what rows call them."""
+    for quantiser in quantisers:
+        if quantiser != EXPLORATION:
+            for bits in WAYS[quantiser]:
+                plan = Plan(quantiser, "tans", bits)
+                yield plan.describe(), plan
+            continue
+        try:
+            explored = explore_network(source, calibration, drop=EXPLORED_DROP)
+        except ValueError as error:
+            print(f"{EXPLORATION}: {error}", file=sys.stderr)
+            continue
+        yield (f"{EXPLORATION}, {1 - EXPLORED_DROP:.0%} alike",
+               Plan("codebook", "tans", explored.bits))
 
 
 if __name__ == "__main__":

@@ -18,11 +18,12 @@ def data(tmp_path):
 def test_rows(data, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(accuracy, "WAYS", {"uniform": (8, 3), "step": (2.5, 0.001)})
     main(["digits", "--data", str(data), "--samples", "40", "-o", str(tmp_path / "rows.json"),
-          "--quantisers", "uniform", "step"])
+          "--quantisers", "uniform", "step", "exploration"])
     rows = json.loads((tmp_path / "rows.json").read_text())
     assert [row["quantiser"] for row in rows] == ["uniform, 8 bits", "uniform, 3 bits",
-                                                  "step, 2.5 bits"]
-    fine, coarse, step = rows
+                                                  "step, 2.5 bits", "exploration, 99% alike"]
+    fine, coarse, step, explored = rows
+    assert 1 < explored["bits_per_weight"] < 6
     assert 3 < coarse["bits_per_weight"] + 1 < fine["bits_per_weight"] < 8
     assert step["bits_per_weight"] < 2.6
     for row in rows:
