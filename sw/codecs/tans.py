@@ -23,6 +23,9 @@ Counts = NDArray[np.float64]
 TRIED_TABLES = (1, 2, 3, 4, 6, 8, 12, 16)
 ROUNDS = 12
 
+#: Values of a symbol, at most.
+MAX_TUPLE = 4
+
 #: Filters beyond which a layer's filters share a table: so many could not be told apart quickly.
 MOST_FILTERS = 20_000
 
@@ -69,8 +72,8 @@ class TansCodec:
         """Return the tables with which all ``layers``, each (Cout, KH, KW, Cin), take few bits.
 
         Filters are sorted into tables as in Lloyd's algorithm, beginning with their spread, for
-        numbers of tables that grow as long as that saves bits; each table's raw bits, exact values
-        and counts are the cheapest of those tried. The same layers give the same tables.
+        numbers of tables that grow as long as that saves bits; each table's raw bits, exact values,
+        tuples and counts are the cheapest of those tried. The same layers give the same tables.
 
         Raises
         ------
@@ -84,62 +87,42 @@ class TansCodec:
         rows = [as_values(layer).reshape(len(layer), -1) for layer in layers]
         deltas = [best_delta(values, layer.shape) if self.deltas else 0
                   for values, layer in zip(rows, layers, strict=True)]
-        histograms = [histogram(differences(values, delta), len(values) <= MOST_FILTERS)
-                      for values, delta in zip(rows, deltas, strict=True)]
+        items = [differences(values, delta) for values, delta in zip(rows, deltas, strict=True)]
+        histograms = [histogram(values, len(values) <= MOST_FILTERS) for values in items]
+        flat = np.concatenate([values.ravel() for values in items])
         best: tuple[float, TansCode] | None = None
         for count in TRIED_TABLES:
             if count > min(self.most_tables, max(1, sum(map(len, histograms)))):
                 break
-            found = self.sort(histograms, count)
-            code = TansCode(self.shape, tuple(table for table, _ in found[0]), tuple(
+            choices = sort(histograms, count)
+            chosen = tuple(
                 LayerCode(len(values), values.shape[1], delta, choice)
-                for values, delta, choice in zip(rows, deltas, found[1], strict=True)))
-            bits = found[2] + 8 * len(pack_code(code))
+                for values, delta, choice in zip(rows, deltas, choices, strict=True))
+            tables = self.fit_tables(flat, histograms, chosen)
+            code = TansCode(self.shape, tuple(table for table, _ in tables), chosen)
+            bits = sum(own for _, own in tables) + 8 * len(pack_code(code))
             if best is not None and bits >= best[0]:
                 break
             best = bits, code
         assert best is not None
         return best[1]
 
-    def sort(self, histograms: Sequence[Counts], count: int
-             ) -> tuple[list[tuple[TansTable, float]], list[tuple[int, ...]], float]:
-        """Sort filters into ``count`` tables; return tables, choices, and the coded data's bits."""
-        filters = np.concatenate(histograms)
-        present, = np.nonzero(filters.any(axis=0))
-        used = slice(present[0], present[-1] + 1)
-        sizes = filters.sum(axis=1)
-        order = np.argsort(filters @ np.abs(np.arange(-128, 128)) / sizes, kind="stable")
-        chosen = np.empty(len(filters), np.int64)
-        chosen[order] = np.minimum(np.cumsum(sizes[order]) * count / (sizes.sum() + 1),
-                                   count - 1).astype(np.int64)
-        width = (count - 1).bit_length()
-        for _ in range(ROUNDS):
-            totals = totals_of(filters[:, used], chosen, count)
-            rates = np.log2((totals.sum(axis=1, keepdims=True) + 256 * PRIOR) / (totals + PRIOR))
-            costs = filters[:, used] @ rates.T
-            better = np.empty_like(chosen)
-            start = 0
-            for rows in histograms:
-                own = costs[start:start + len(rows)]
-                each = own.argmin(axis=1)
-                whole = own.sum(axis=0)
-                # One table for all filters needn't be named for each.
-                alone = whole.min() <= own.min(axis=1).sum() + width * (len(rows) - 1)
-                better[start:start + len(rows)] = whole.argmin() if alone else each
-                start += len(rows)
-            if (better == chosen).all():
-                break
-            chosen = better
-        numbers = np.unique(chosen)
-        chosen = np.searchsorted(numbers, chosen)
-        tables = [fit_table(values, self.shape.table_bits)
-                  for values in totals_of(filters, chosen, len(numbers))]
-        choices, start = [], 0
-        for rows in histograms:
-            own = chosen[start:start + len(rows)]
-            start += len(rows)
-            choices.append((int(own[0]),) if (own == own[0]).all() else tuple(own.tolist()))
-        return tables, choices, sum(bits for _, bits in tables)
+    def fit_tables(self, items: NDArray[np.int8], histograms: Sequence[Counts],
+                   layers: tuple[LayerCode, ...]) -> list[tuple[TansTable, float]]:
+        """Return the cheapest tables for what layers choose, and the bits of their values."""
+        used, lengths = rows_of_layers(layers)
+        chosen = np.concatenate([np.broadcast_to(layer.tables, len(rows))
+                                 for layer, rows in zip(layers, histograms, strict=True)])
+        found = []
+        for number, values in enumerate(totals_of(np.concatenate(histograms), chosen,
+                                                  int(chosen.max()) + 1)):
+            present, = np.nonzero(values)
+            first, buckets = int(present[0]) - 128, int(present[-1] - present[0]) + 1
+            tuples = [(size, count_tuples(items, used, lengths, number, size, first, buckets))
+                      for size in range(2, MAX_TUPLE + 1)
+                      if 1 < buckets ** size <= most_symbols(self.shape.table_bits)]
+            found.append(fit_table(values, self.shape.table_bits, tuples))
+        return found
 
     def encode(self, symbols: NDArray[np.integer], table: TansCode) -> bytes:
         """Return coded data, whole words of 32 bits.
@@ -279,6 +262,44 @@ def count_values(rows: Any) -> Any:
     return counts
 
 
+def sort(histograms: Sequence[Counts], count: int) -> list[tuple[int, ...]]:
+    """Return each layer's choice of ``count`` tables or fewer, from histograms of its filters."""
+    filters = np.concatenate(histograms)
+    present, = np.nonzero(filters.any(axis=0))
+    used = slice(present[0], present[-1] + 1)
+    sizes = filters.sum(axis=1)
+    order = np.argsort(filters @ np.abs(np.arange(-128, 128)) / sizes, kind="stable")
+    chosen = np.empty(len(filters), np.int64)
+    chosen[order] = np.minimum(np.cumsum(sizes[order]) * count / (sizes.sum() + 1),
+                               count - 1).astype(np.int64)
+    width = (count - 1).bit_length()
+    for _ in range(ROUNDS):
+        totals = totals_of(filters[:, used], chosen, count)
+        rates = np.log2((totals.sum(axis=1, keepdims=True) + 256 * PRIOR) / (totals + PRIOR))
+        costs = filters[:, used] @ rates.T
+        better = np.empty_like(chosen)
+        start = 0
+        for rows in histograms:
+            own = costs[start:start + len(rows)]
+            each = own.argmin(axis=1)
+            whole = own.sum(axis=0)
+            # One table for all filters needn't be named for each.
+            alone = whole.min() <= own.min(axis=1).sum() + width * (len(rows) - 1)
+            better[start:start + len(rows)] = whole.argmin() if alone else each
+            start += len(rows)
+        if (better == chosen).all():
+            break
+        chosen = better
+    chosen = np.searchsorted(np.unique(chosen), chosen)
+    choices, start = [], 0
+    for rows in histograms:
+        choice = chosen[start:start + len(rows)]
+        start += len(rows)
+        choices.append((int(choice[0]),) if (choice == choice[0]).all()
+                       else tuple(choice.tolist()))
+    return choices
+
+
 def totals_of(filters: Counts, chosen: NDArray[np.int64], count: int) -> Counts:
     """Return the sums of the histograms that each of ``count`` tables was chosen for."""
     totals: Counts = (chosen == np.arange(count)[:, None]).astype(np.float64) @ filters
@@ -322,8 +343,36 @@ def gain(weight: float, count: int, step: int) -> float:
     return gained
 
 
-def fit_table(values: Counts, table_bits: int) -> tuple[TansTable, float]:
-    """Return the cheapest table for occurrences of -128 to 127, and the bits of all values."""
+@compiled
+def count_tuples(items: Any, used: Any, lengths: Any, table: int, size: int, first: int,
+                 buckets: int) -> Any:
+    """Return how often each tuple occurs in the rows, of ``lengths``, that use a table."""
+    counts = np.zeros(buckets ** size, np.int64)
+    end = 0
+    for row in range(len(lengths)):
+        start, end = end, end + lengths[row]
+        if used[row] != table:
+            continue
+        for begin in range(start, end, size):
+            symbol, weight = 0, 1
+            for place in range(begin, min(begin + size, end)):
+                symbol += weight * (items[place] - first)
+                weight *= buckets
+            counts[symbol] += 1
+    return counts.astype(np.float64)
+
+
+def most_symbols(table_bits: int) -> int:
+    """Return how many symbols a table may have and leave each two states, on average."""
+    return min(MAX_SYMBOLS, (1 << table_bits) // 2)
+
+
+def fit_table(values: Counts, table_bits: int, tuples: Sequence[tuple[int, Counts]] = ()
+              ) -> tuple[TansTable, float]:
+    """Return the cheapest table for occurrences of -128 to 127, and the bits of all values.
+
+    Tables of tuples are tried too for each size and occurrences in ``tuples``.
+    """
     present, = np.nonzero(values)
     likely = []
     for raw_bits, (first, last) in product(range(5), sorted({within(values, share)
@@ -336,7 +385,7 @@ def fit_table(values: Counts, table_bits: int) -> tuple[TansTable, float]:
             continue
         for exact in exact_values(values, raw_bits, first):
             symbols = buckets + len(exact) + 2 * bool(tail_bits)
-            if symbols > min(MAX_SYMBOLS, (1 << table_bits) // 2):
+            if symbols > most_symbols(table_bits):
                 continue
             occurring = occurrences(values, first, raw_bits, buckets,
                                     np.array(exact, np.int64), bool(tail_bits))
@@ -345,6 +394,9 @@ def fit_table(values: Counts, table_bits: int) -> tuple[TansTable, float]:
             # A count takes a bit or more.
             least = information(occurring) + raws + symbols + 8 * len(exact)
             likely.append((least, (first, raw_bits, 1, buckets, exact, tail_bits), occurring))
+    first, buckets = int(present[0]) - 128, int(present[-1] - present[0]) + 1
+    likely += [(information(occurring) + len(occurring), (first, 0, size, buckets, (), 0),
+                occurring) for size, occurring in tuples]
     trials: list[tuple[float, float, TansTable, Counts]] = []
     for least, fields, occurring in sorted(likely, key=lambda one: one[0]):
         if len(trials) == SMOOTHED and least >= trials[-1][0]:
@@ -354,7 +406,7 @@ def fit_table(values: Counts, table_bits: int) -> tuple[TansTable, float]:
         trials = sorted(trials, key=lambda trial: trial[0])[:SMOOTHED]
     for *_, table, occurring in trials[:SMOOTHED]:
         for reach in SMOOTHING:
-            if table.buckets > 2 * reach:
+            if table.tuple_size == 1 and table.buckets > 2 * reach:
                 smooth = replace(table, counts=normalise(
                     smoothed(occurring, table.buckets, reach), table_bits))
                 trials.append((*table_bits_of(smooth, occurring, table_bits), smooth, occurring))
@@ -435,18 +487,19 @@ def raw_widths(code: TansCode) -> NDArray[np.uint8]:
     return widths
 
 
-def rows_of_layers(code: TansCode) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def rows_of_layers(layers: Sequence[LayerCode]
+                   ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return tables and lengths of what is coded in a row: a layer, or filters one by one."""
     lengths = [np.full(len(layer.tables), layer.filters * layer.size // len(layer.tables))
-               for layer in code.layers]
-    tables = [np.array(layer.tables, np.uint8) for layer in code.layers]
+               for layer in layers]
+    tables = [np.array(layer.tables, np.uint8) for layer in layers]
     return (np.concatenate([np.zeros(0, np.uint8), *tables]),
             np.concatenate([np.zeros(0, np.int64), *lengths]))
 
 
 def symbols_of_rows(code: TansCode) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return tables of rows, and how many symbols each takes."""
-    tables, lengths = rows_of_layers(code)
+    tables, lengths = rows_of_layers(code.layers)
     return tables, -(-lengths // tuple_sizes(code)[tables])
 
 
@@ -464,7 +517,7 @@ def to_symbols(values: NDArray[np.int8], code: TansCode
                ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
     """Return the symbols of all layers' values, their raw bits, and their tables."""
     items = transform(differences, values, code)
-    tables, lengths = rows_of_layers(code)
+    tables, lengths = rows_of_layers(code.layers)
     counts = np.zeros((len(code.tables), MAX_SYMBOLS), np.int64)
     for number, table in enumerate(code.tables):
         counts[number, :len(table.counts)] = table.counts
@@ -488,7 +541,7 @@ def from_symbols(symbols: NDArray[np.uint8], raws: NDArray[np.uint8], code: Tans
     FormatError
         If a value has another symbol.
     """
-    tables, lengths = rows_of_layers(code)
+    tables, lengths = rows_of_layers(code.layers)
     meanings = np.zeros((len(code.tables), MAX_SYMBOLS), np.int64)
     for number, table in enumerate(code.tables):
         own = (table.meanings if table.tuple_size == 1

@@ -122,6 +122,34 @@ def test_tuples():
                                            + 10, abs=6)
 
 
+@pytest.mark.parametrize("values, longest", [(2, 4), (3, 4), (4, 3), (5, 3), (11, 2)])
+def test_tuples_save_bits_where_neighbours_are_alike(values, longest):
+    rng = np.random.default_rng(3)
+    layer = np.repeat(rng.integers(0, values, (64, 240 // longest)), longest).reshape(64, 1, 1, 240)
+    layer = np.where(rng.random(layer.shape) < 0.9, layer, rng.integers(0, values, layer.shape))
+    codec = TansCodec(deltas=False)
+    assert [table.tuple_size for table in codec.fit([layer]).tables] == [longest]
+    assert sum(round_trip([layer], codec)) < 0.9 * entropy(Counter(layer.ravel().tolist()).values())
+
+
+def test_tuples_of_filters_with_tables_of_their_own():
+    rng = np.random.default_rng(4)
+    # 27 values don't fill tuples of 4 nor 2: each filter's last one is padded.
+    alike = np.repeat(rng.integers(-1, 2, (256, 7)), 4, axis=1)[:, :27]
+    rare = (rng.random((256, 27)) < 0.02).astype(int)
+    layer = np.stack([alike, rare], axis=1).reshape(512, 3, 3, 3)
+    code = TansCodec(deltas=False).fit([layer])
+    assert len(code.layers[0].tables) == 512
+    assert 4 in [table.tuple_size for table in code.tables]
+    round_trip([layer], TansCodec(deltas=False))
+
+
+def test_independent_values_have_no_tuples():
+    rng = np.random.default_rng(5)
+    layer = rng.choice([-1, 0, 1], (64, 1, 1, 256), p=[0.1, 0.8, 0.1])
+    assert [table.tuple_size for table in TansCodec().fit([layer]).tables] == [1]
+
+
 def test_golden_words():
     # docs/format.md works this example out.
     table = TansTable(-1, 0, 1, 3, (), 0, (64, 128, 64))
