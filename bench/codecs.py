@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sw.codecs import CODECS, Codec, decode
+from sw.codecs import CODECS, Codec, RiceCodec, decode
 from sw.format.sections import pack_code, unpack_code
+from sw.image import integers_of
 from sw.network import Network
 from sw.quantize import UniformQuantiser, quantise
+from sw.quantize.grid import zigzag_symbols
 from sw.zoo import load_source
 
 from .peers import PEERS, Coder, Layers, split
@@ -46,7 +48,8 @@ class Ours:
 
     def encode(self, layers: Layers) -> bytes:
         """Return coded weights."""
-        symbols = [layer.view(np.uint8) for layer in layers]
+        symbols = [zigzag_symbols(layer) if isinstance(self.codec, RiceCodec)
+                   else layer.view(np.uint8) for layer in layers]
         table = self.codec.fit(symbols)
         code = pack_code(table)
         flat = np.concatenate([layer.ravel() for layer in symbols]).astype(np.int64)
@@ -58,7 +61,7 @@ class Ours:
         filters = [(shape[0], prod(shape[1:])) for shape in shapes]
         table = unpack_code(coded[4:end], filters)
         symbols = decode(coded[end:], table, sum(map(prod, shapes)))
-        return split(symbols.astype(np.uint8).view(np.int8), shapes)
+        return split(integers_of(symbols, table, ()), shapes)
 
 
 #: Every codec of the project.

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .codecs import Codec, HuffmanCodec, RawCodec, TansCodec, codec_name, layer_bits
+from .codecs import (CODECS, SHAPES, Codec, Decoder, HuffmanCodec, TansCodec, codec_name,
+                     layer_bits)
 from .format.sections import FormatError
 from .format.target import PRESETS, Target
 from .format.tables import AutomatonShape, PrefixTable, RawShape, TansShape
-from .image import Decoder, Image, build_image, load_image, read_image
+from .image import Image, build_image, load_image, read_image
 from .metrics import Distortion, Size, distortion, entropy
 from .network import (FloatNetwork, Layer, Network, Quantisation, calibrate, calibrate_input,
                       float_network, integer_network, replace_weights)
@@ -22,7 +23,7 @@ from .plan import AUTO, Plan
 from .quantize import (CodebookQuantiser, FloatArray, Grid, StepQuantiser, Symbols,
                        UniformQuantiser, check_zeros, correct_biases, prune, quantise)
 from .quantize.compensated import compensate
-from .quantize.grid import zigzag
+from .quantize.grid import zigzag, zigzag_symbols
 from .score import answer, score
 from .zoo import (IMPORTERS, Data, load_calibration, load_data, load_labelled, load_network,
                   load_source)
@@ -249,7 +250,7 @@ def decoders(codec: str, target: Target | None) -> list[Decoder]:
     """
     known: dict[str, Decoder] = {"huffman": automaton_of(target), "raw": RawShape()}
     if target is None:
-        known = {"tans": TansShape(), **known}
+        known = {"tans": TansShape(), **known, **SHAPES}
     if codec == AUTO:
         return list(known.values())
     if codec not in known:
@@ -271,7 +272,7 @@ def smallest(possible: Sequence[Decoder], target: Target | None,
     refusals: list[ValueError] = []
     for decoder in possible:
         aimed = (target.with_decoder(decoder)
-                 if target and not isinstance(decoder, TansShape) else None)
+                 if target and isinstance(decoder, RawShape | AutomatonShape) else None)
         try:
             found.append((build(decoder, aimed), aimed))
         except ValueError as error:
@@ -323,9 +324,8 @@ def users_inputs(model: str | Path, source: FloatNetwork | Network, x: NDArray[A
 
 def keep(layers: Sequence[Layer]) -> tuple[tuple[Grid, ...], list[Symbols]]:
     """Return grids and symbols that stand for the layers' own integers."""
-    weights = [layer.weights.astype(np.int64) for layer in layers if layer.weights is not None]
     return (tuple(Grid(zigzag(256), layer.weight_scale) for layer in layers),
-            [np.where(values < 0, -2 * values - 1, 2 * values) for values in weights])
+            [zigzag_symbols(layer.weights) for layer in layers if layer.weights is not None])
 
 
 def rate_of(decoder: Decoder) -> Callable[[Sequence[Symbols]], float]:
@@ -333,7 +333,8 @@ def rate_of(decoder: Decoder) -> Callable[[Sequence[Symbols]], float]:
     if isinstance(decoder, TansShape):
         tans = TansCodec(decoder)
         return lambda layers: tans.bits([(chosen >> 1) ^ -(chosen & 1) for chosen in layers])
-    codec: Codec[Any] = (RawCodec() if isinstance(decoder, RawShape) else HuffmanCodec(decoder))
+    codec: Codec[Any] = (HuffmanCodec(decoder) if isinstance(decoder, AutomatonShape)
+                         else CODECS[decoder.name])
     return codec.bits
 
 

@@ -4,18 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .codecs import HuffmanCodec, RawCodec, TansCodec, decode
+from .codecs import (Codec, Decoder, HuffmanCodec, RawCodec, RiceCodec, TansCodec, codec_name,
+                     decode)
 from .format.layers import LayerDescriptor
 from .format.schedule import RECORD_WORDS, ScheduleRecord
 from .format.sections import (HEADER_WORDS, MAX_WORDS, FormatError, Section, check_weights, crc32,
                               pack_code, pack_header, pack_network, unpack_code, unpack_header,
                               unpack_network)
 from .format.tables import (RAW_WIDTHS, UNSCHEDULED_RAW_WIDTHS, WIDE_RAW_BITS, AutomatonShape,
-                            CodeTable, RawShape, RawTable, TansCode, TansShape)
+                            CodeTable, PrefixTable, RawShape, RawTable, RiceCode, RiceShape,
+                            TansShape)
 from .format.target import Target
 from .network import Layer, Network
 from .quantize import Grid, Symbols
@@ -26,8 +29,6 @@ from .schedule import ScheduleError, pooling_channel, schedule
 __all__ = ["NO_TARGET", "WEIGHT_SECTIONS", "Image", "build_image", "load_image", "read_image",
            "retarget"]
 
-
-Decoder = RawShape | AutomatonShape | TansShape
 
 #: Sections that exist because of the weights.
 WEIGHT_SECTIONS = (Section.CODE, Section.CODEBOOK, Section.CODED_DATA)
@@ -111,7 +112,7 @@ def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbo
         Of each layer with weights, in order: what its symbols stand for, and they themselves.
     target : Target, optional
         Without one, the image has no schedule.
-    decoder : RawShape, AutomatonShape or TansShape, optional
+    decoder : Decoder, optional
         What the coded data are for where there is no target; by default, an automaton.
 
     Raises
@@ -169,16 +170,20 @@ def pack_sections(sections: dict[Section, bytes], target: Target | None) -> byte
 def code(grids: Sequence[Grid], symbols: Sequence[Symbols], decoder: Decoder,
          raw_widths: tuple[int, ...]) -> tuple[CodeTable, bytes, list[tuple[int, ...]]]:
     books = shared_codebooks(grids)
-    if isinstance(decoder, TansShape):
+    if isinstance(decoder, TansShape | RiceShape):
         # Integers without a gap need no codebook.
         plain_values = all(book == zigzag(len(book)) for book in books.values())
-        values = [grid.integers(chosen) if plain_values else chosen
-                  for grid, chosen in zip(grids, symbols, strict=True)]
         longest = max(map(len, books.values()))
         entries = 0 if plain_values else longest + -longest % 4
-        tans = TansCodec(decoder, deltas=plain_values)
-        table: CodeTable = (fitted := replace(tans.fit(values), entries=entries))
-        coded = tans.encode(np.concatenate([value.ravel() for value in values]), fitted)
+        values: Sequence[NDArray[np.integer]] = symbols
+        codec: Codec[Any] = RiceCodec()
+        if isinstance(decoder, TansShape):
+            codec = TansCodec(decoder, deltas=plain_values)
+            if plain_values:
+                values = [grid.integers(chosen)
+                          for grid, chosen in zip(grids, symbols, strict=True)]
+        table: CodeTable = replace(codec.fit(values), entries=entries)
+        coded = codec.encode(np.concatenate([value.ravel() for value in values]), table)
         if plain_values:
             return table, coded, []
     elif isinstance(decoder, RawShape):
@@ -323,7 +328,7 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
             continue
         chosen, flat = flat[:layer.weights].reshape(layer.weight_shape), flat[layer.weights:]
         symbols.append(chosen)
-        weights.append(integers_of(chosen, codebooks[layer.codebook] if codebooks else ()))
+        weights.append(integers_of(chosen, table, codebooks, layer.codebook))
 
     try:
         network = Network(name, source, unpack_layers(sections, descriptors, weights,
@@ -337,19 +342,24 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
     return Image(network, target_hash, records, table, codebooks, tuple(symbols), words)
 
 
-def integers_of(symbols: Symbols, codebook: Sequence[int]) -> NDArray[np.int8]:
-    """Return the weights of symbols, which are the weights themselves where there is no codebook.
+def integers_of(symbols: Symbols, table: CodeTable, codebooks: Sequence[Sequence[int]],
+                codebook: int = 0) -> NDArray[np.int8]:
+    """Return what symbols stand for in a codebook, or where there is none by themselves.
 
     Raises
     ------
     FormatError
         If a symbol has no entry.
     """
-    if not codebook:
+    if codebooks:
+        entries = codebooks[codebook]
+    elif isinstance(table, RiceCode):
+        entries = zigzag(256)
+    else:
         return symbols.astype(np.uint8).view(np.int8)
-    if int(symbols.max(initial=0)) >= len(codebook):
-        raise FormatError(f"coded data: index {symbols.max()} must be one of {len(codebook)}")
-    return np.array(codebook, np.int8)[symbols]
+    if int(symbols.max(initial=0)) >= len(entries):
+        raise FormatError(f"coded data: index {symbols.max()} must be one of {len(entries)}")
+    return np.array(entries, np.int8)[symbols]
 
 
 def retarget(image: bytes, target: Target) -> bytes:
@@ -366,8 +376,8 @@ def retarget(image: bytes, target: Target) -> bytes:
     sections = unpack_sections(image, words)
     _, descriptors = unpack_network(sections[Section.NETWORK])
     table = unpack_code(sections[Section.CODE], filters_of(descriptors))
-    if isinstance(table, TansCode):
-        raise ScheduleError("image is coded with tANS, which no target decodes")
+    if not isinstance(table, RawTable | PrefixTable):
+        raise ScheduleError(f"image is coded with {codec_name(table)}, which no target decodes")
     if isinstance(table, RawTable) and table.symbol_bits not in RAW_WIDTHS:
         raise ScheduleError(f"image has raw symbols of {table.symbol_bits} bits, which no target "
                             f"decodes")
@@ -420,7 +430,7 @@ def filters_of(descriptors: Sequence[LayerDescriptor]) -> list[tuple[int, int]]:
 
 def codebook_entries(table: CodeTable) -> int:
     """Return how many entries the codebooks of a code have; 0 if there are none."""
-    return table.entries if isinstance(table, RawTable | TansCode) else table.shape.symbols
+    return table.shape.symbols if isinstance(table, PrefixTable) else table.entries
 
 
 def unpack_codebooks(data: bytes, table: CodeTable) -> tuple[tuple[int, ...], ...]:

@@ -135,8 +135,8 @@ def show(found: dict[str, Any]) -> None:
         names = show_arrays(console, found["arrays"])
     else:
         names = show_layers(console, found["layers"])
-    {"raw": show_raw, "huffman": show_prefix, "tans": show_tans}[found["codec"]](
-        console, found["table"], names)
+    {"raw": show_raw, "huffman": show_prefix, "tans": show_tans, "rice": show_rice}[
+        found["codec"]](console, found["table"], names)
     for number, centroids in enumerate(found["codebooks"]):
         console.print(f"codebook {number}: {' '.join(map(str, centroids))}")
     others = "others" if "arrays" in found else "network"
@@ -210,6 +210,11 @@ def show_tans(console: Console, code: dict[str, Any], layers: Sequence[str]) -> 
               if layer["delta"]]
     if deltas:
         console.print(f"differences over {', '.join(deltas)} weights")
+
+
+def show_rice(console: Console, code: dict[str, Any], layers: Sequence[str]) -> None:
+    console.print("Golomb-Rice, low bits of " + ", ".join(
+        f"{name} {parameter}" for name, parameter in zip(layers, code["parameters"], strict=True)))
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .codecs import RawCodec, decode
+from .codecs import Decoder, RawCodec, decode
 from .format.arrays import ArrayDescriptor, holds_arrays, pack_arrays, unpack_arrays
 from .format.sections import (FormatError, Section, pack_code, unpack_code, unpack_header)
 from .format.tables import (UNSCHEDULED_RAW_WIDTHS, WIDE_RAW_BITS, AutomatonShape, CodeTable,
                             RawShape, RawTable)
-from .image import (NO_TARGET, Decoder, Image, Sized, code, integers_of, pack_sections, read_bytes,
+from .image import (NO_TARGET, Image, Sized, code, integers_of, pack_sections, read_bytes,
                     read_image, unpack_codebooks, unpack_sections)
 from .quantize import Grid, LinearGrid, Symbols
 
@@ -91,7 +91,7 @@ def build_weights_image(arrays: Arrays, grids: Sequence[Grid | LinearGrid],
     grids, symbols : sequence
         Of each coded array, in order: what its symbols stand for, and they themselves, of any shape
         with as many values. Linear grids are coded raw, with 16 bits.
-    decoder : RawShape, AutomatonShape or TansShape, optional
+    decoder : Decoder, optional
         What the coded data are for; by default, an automaton.
 
     Raises
@@ -194,7 +194,7 @@ def read_weights_image(image: bytes, *, name: str = "image") -> WeightsImage:
         chosen, flat = flat[:array.size].reshape(array.weight_shape), flat[array.size:]
         symbols.append(chosen)
         integers = (chosen.astype(np.uint16).view(np.int16) if table == RawTable(WIDE_RAW_BITS)
-                    else integers_of(chosen, codebooks[0] if codebooks else ()))
+                    else integers_of(chosen, table, codebooks))
         arrays[array.name] = restore(array, integers)
     return WeightsImage(name, arrays, descriptors, table, codebooks, tuple(symbols), words)
 

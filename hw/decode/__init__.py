@@ -1,6 +1,6 @@
 """Decoders: from coded data to weights."""
 
-from sw.format.tables import AutomatonShape, PrefixTable, RawShape, RawTable, TansCode
+from sw.format.tables import AutomatonShape, PrefixTable, RawShape, RawTable, RiceCode, TansCode
 
 from .prefix import PrefixDecoder
 from .raw import RawDecoder
@@ -18,5 +18,6 @@ DECODERS = {
     PrefixTable: PrefixDecoder,
     RawShape: RawDecoder,
     RawTable: RawDecoder,
+    RiceCode: SOFTWARE_ONLY,
     TansCode: SOFTWARE_ONLY,
 }

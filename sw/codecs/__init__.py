@@ -7,21 +7,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..format.sections import FormatError
-from ..format.tables import AutomatonShape, CodeTable, PrefixTable, RawTable, TansCode
+from ..format.tables import (AutomatonShape, CodeTable, PrefixTable, RawTable, RiceCode, RiceShape,
+                             RawShape, TansCode, TansShape)
 from .huffman import HuffmanCodec
 from .raw import RawCodec
+from .rice import RiceCodec
 from .tans import TansCodec
 
 
-__all__ = ["CODECS", "Codec", "HuffmanCodec", "RawCodec", "TansCodec", "codec_name", "decode",
-           "layer_bits"]
+__all__ = ["CODECS", "SHAPES", "Codec", "Decoder", "HuffmanCodec", "RawCodec", "RiceCodec",
+           "TansCodec", "codec_name", "decode", "layer_bits"]
+
+
+#: Shapes of decoders, each for one codec.
+Decoder = RawShape | AutomatonShape | TansShape | RiceShape
 
 
 Table = TypeVar("Table", bound=CodeTable)
 
 
 class Codec(Protocol[Table]):
-    """What a codec can do. Symbols are arrays of whole numbers, one for each weight."""
+    """What a codec can do. Symbols are arrays of whole numbers, one for each weight.
+
+    Weights that are symbols themselves are int8 modulo 256 to the raw codec and tANS, and in the
+    order 0, -1, 1, -2, ... to the others.
+    """
 
     def fit(self, layers: Sequence[NDArray[np.integer]]) -> Table:
         """Return the table with which the symbols of all ``layers`` take the fewest bits.
@@ -53,12 +63,18 @@ class Codec(Protocol[Table]):
 
 #: Every codec by its name, with the parameters of the targets that ship.
 CODECS: dict[str, Codec[Any]] = {
-    "raw": RawCodec(), "huffman": HuffmanCodec(AutomatonShape()), "tans": TansCodec()}
+    "raw": RawCodec(), "huffman": HuffmanCodec(AutomatonShape()), "tans": TansCodec(),
+    "rice": RiceCodec()}
+
+#: What decodes each codec's data where no target says more.
+SHAPES: dict[str, Decoder] = {
+    "raw": RawShape(), "huffman": AutomatonShape(), "tans": TansShape(), "rice": RiceShape()}
 
 
 def codec_name(table: CodeTable) -> str:
     """Return which codec ``table`` belongs to."""
-    return {RawTable: "raw", PrefixTable: "huffman", TansCode: "tans"}[type(table)]
+    return {RawTable: "raw", PrefixTable: "huffman", TansCode: "tans",
+            RiceCode: "rice"}[type(table)]
 
 
 def codec_of(table: CodeTable) -> Codec[Any]:
@@ -67,6 +83,8 @@ def codec_of(table: CodeTable) -> Codec[Any]:
         return RawCodec()
     if isinstance(table, TansCode):
         return TansCodec(table.shape)
+    if isinstance(table, RiceCode):
+        return RiceCodec()
     return HuffmanCodec(table.shape)
 
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 
-__all__ = ["GROUP", "MAX_CODE_LENGTH", "MAX_EXACT", "MAX_RUNS", "MAX_SYMBOLS", "MAX_TABLES",
-           "RAW_ENTRIES", "RAW_WIDTHS", "UNSCHEDULED_RAW_WIDTHS", "WIDE_RAW_BITS", "AutomatonShape",
-           "CodeTable", "LayerCode", "PrefixTable", "RawShape", "RawTable", "TansCode", "TansShape",
-           "TansTable"]
+__all__ = ["ESCAPE_ONES", "GROUP", "MAX_CODE_LENGTH", "MAX_ENTRIES", "MAX_EXACT",
+           "MAX_RICE_PARAMETER", "MAX_RUNS", "MAX_SYMBOLS", "MAX_TABLES", "RAW_ENTRIES",
+           "RAW_WIDTHS", "UNSCHEDULED_RAW_WIDTHS", "WIDE_RAW_BITS", "AutomatonShape", "CodeTable",
+           "LayerCode", "PrefixTable", "RawShape", "RawTable", "RiceCode", "RiceShape", "TansCode",
+           "TansShape", "TansTable"]
 
 
 #: Symbols in a group, the unit in which substreams take symbols and decoders deliver them.
@@ -39,6 +40,15 @@ MAX_EXACT = 7
 
 #: Tables of a tANS code.
 MAX_TABLES = 16
+
+#: Greatest parameter of a Golomb-Rice code: low bits behind the quotient.
+MAX_RICE_PARAMETER = 7
+
+#: Ones that say that a symbol of 8 bits follows. With them no codeword has more than 16 bits.
+ESCAPE_ONES = 8
+
+#: The most entries of a codebook, for symbols of 8 bits.
+MAX_ENTRIES = 256
 
 #: Bits of a row of the automaton's table: the width of one block RAM port.
 ROW_BITS = 18
@@ -431,4 +441,53 @@ class TansCode:
                 raise ValueError(f"Tables of layer {number} must be 0 to {len(self.tables) - 1}")
 
 
-CodeTable = RawTable | PrefixTable | TansCode
+@dataclass(frozen=True)
+class RiceShape:
+    """Shape of a decoder of Golomb-Rice codes. It needs no size."""
+
+    name = "rice"
+
+
+@dataclass(frozen=True)
+class RiceCode:
+    """Parameters of a Golomb-Rice code.
+
+    Symbols are 0 to 255: indices into a codebook, or where there is none weights, of which
+    0, -1, 1, -2, ... have the symbols 0, 1, 2, 3, ...
+
+    Parameters
+    ----------
+    weights : tuple of int
+        Weights of each layer that has any.
+    parameters : tuple of int
+        Low bits behind the quotient of each layer's symbols, 0 to 7.
+    entries : int
+        Entries of each codebook: a multiple of 4 up to 256. 0 where there is none.
+
+    Raises
+    ------
+    ValueError
+        If anything is out of range.
+    """
+
+    weights: tuple[int, ...]
+    parameters: tuple[int, ...]
+    entries: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.parameters) != len(self.weights):
+            raise ValueError(f"Code must have {len(self.weights)} parameters, "
+                             f"not {len(self.parameters)}")
+        for parameter in self.parameters:
+            if not 0 <= parameter <= MAX_RICE_PARAMETER:
+                raise ValueError(f"Parameters must be 0 to {MAX_RICE_PARAMETER}, not {parameter}")
+        check_entries(self.entries)
+
+
+def check_entries(entries: int) -> None:
+    if not 0 <= entries <= MAX_ENTRIES or entries % 4:
+        raise ValueError(f"Codebooks must have a multiple of 4 entries, up to {MAX_ENTRIES}, "
+                         f"not {entries}")
+
+
+CodeTable = RawTable | PrefixTable | TansCode | RiceCode

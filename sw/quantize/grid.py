@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ..compiled import compiled
 
 
-__all__ = ["ONE", "FloatArray", "Grid", "Quantiser", "Symbols", "quantise", "zigzag"]
+__all__ = ["ONE", "FloatArray", "Grid", "Quantiser", "Symbols", "quantise", "zigzag",
+           "zigzag_symbols"]
 
 
 FloatArray = NDArray[np.float32] | NDArray[np.float64]
@@ -24,6 +25,12 @@ ONE = np.ones(1)
 def zigzag(count: int) -> tuple[int, ...]:
     """Return 0, -1, 1, -2, 2, ...: the integer that each of ``count`` symbols stands for."""
     return tuple((symbol >> 1) ^ -(symbol & 1) for symbol in range(count))
+
+
+def zigzag_symbols(integers: NDArray[np.integer]) -> Symbols:
+    """Return the symbols that stand for integers in `zigzag`."""
+    wide = integers.astype(np.int64)
+    return wide << 1 ^ wide >> 63
 
 
 class Levels(NamedTuple):

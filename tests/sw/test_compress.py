@@ -11,7 +11,7 @@ from sw.compress import main
 from sw.codecs import CODECS
 from sw.compression import DEFAULT_TARGET, compare, compress, measure_image
 from sw.format.layers import Operation, Rounding
-from sw.format.tables import PrefixTable, RawTable, TansCode
+from sw.format.tables import PrefixTable, RawTable, RiceCode, TansCode
 from sw.format.target import Target
 from sw.image import load_image
 from sw.importers.npz import save
@@ -39,13 +39,13 @@ def small(tmp_path_factory):
     if (quantiser, codec) != ("uniform", "huffman")
 ])
 def test_image_computes_what_was_put_in(small, quantiser, codec):
-    target = None if codec == "tans" else DEFAULT_TARGET
+    target = DEFAULT_TARGET if codec in ("huffman", "raw") else None
     compression = compress(small, quantiser=quantiser, codec=codec, target=target)
     x = compression.network.quantise_input(load_data(small).x)
     for read, wanted in zip(golden.run(compression.image.network, x),
                             golden.run(compression.network, x), strict=True):
         assert np.array_equal(read, wanted)
-    tables = {"huffman": PrefixTable, "raw": RawTable, "tans": TansCode}
+    tables = {"huffman": PrefixTable, "raw": RawTable, "tans": TansCode, "rice": RiceCode}
     assert isinstance(compression.image.table, tables[codec])
     assert compression.size.bytes_image == len(compression.data)
 
@@ -73,7 +73,7 @@ def test_pruned_weights_stay_zero(small, choices):
 
 
 @pytest.mark.parametrize("target, codecs", [(DEFAULT_TARGET, ("huffman", "raw")),
-                                            (None, ("huffman", "raw", "tans"))])
+                                            (None, CODECS)])
 @pytest.mark.parametrize("quantiser", ["step", "uniform"])
 def test_best_codec_is_the_default(small, quantiser, target, codecs):
     sizes = {}
@@ -213,6 +213,7 @@ def test_command_prints_json(small, tmp_path, capsys):
     (["digits", "--quantiser", "codebook", "--bits", "6", "--codec", "huffman"],
      "An automaton of 32 symbols can't decode 64"),
     (["digits", "--codec", "tans"], "Codec must be huffman, raw or auto for a target, not tans"),
+    (["digits", "--codec", "rice"], "Codec must be huffman, raw or auto for a target, not rice"),
     (["digits", "--lossless"], "digits: only an int8 network has integers to be kept"),
     (["digits", "--lossless", "--prune", "0.5"], "Integers must be kept without --prune"),
     (["digits", "--prune", "1"], "must be 0 or more and below 1, not 1"),
@@ -232,7 +233,7 @@ def test_bad_input_ends_in_one_line(tmp_path, options, complaint):
 @pytest.mark.parametrize("options, complaint", [
     ({"quantiser": "magic"},
      "Quantiser must be one of step, uniform, codebook, compensated, not magic"),
-    ({"codec": "zip"}, "Codec must be one of auto, raw, huffman, tans, not zip"),
+    ({"codec": "zip"}, "Codec must be one of auto, raw, huffman, tans, rice, not zip"),
     ({"quantiser": "uniform", "error": 1e-4}, "Only the step quantiser keeps to an error"),
 ])
 def test_bad_options_rejected(options, complaint):

@@ -127,6 +127,16 @@ def test_tans_image_shows_its_tables(path, capsys):
     assert found["bits_per_weight"] == pytest.approx(compression.size.bits_per_weight)
 
 
+def test_rice_image_shows_its_parameters(path, capsys):
+    write_file(path, compress("digits", quantiser="uniform", codec="rice", target=None).data)
+    main([str(path), "--verify"])
+    assert ("Golomb-Rice, low bits of conv2d_0 6, conv2d_1 5, conv2d_2 5, fully_connected_4 5"
+            in capsys.readouterr().out)
+    main([str(path), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert (found["codec"], found["table"]["parameters"]) == ("rice", [6, 5, 5, 5])
+
+
 @pytest.mark.parametrize("quantiser", ["uniform", "step", "codebook"])
 def test_damaged_tans_image_is_refused(path, quantiser):
     compression = compress("digits", quantiser=quantiser, codec="tans", target=None)
