@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sw.codecs import CODECS, Codec, RiceCodec, decode
+from sw.codecs import CODECS, Codec, RiceCodec, RunLengthCodec, decode
 from sw.format.sections import pack_code, unpack_code
 from sw.image import integers_of
 from sw.network import Network
@@ -48,8 +48,8 @@ class Ours:
 
     def encode(self, layers: Layers) -> bytes:
         """Return coded weights."""
-        symbols = [zigzag_symbols(layer) if isinstance(self.codec, RiceCodec)
-                   else layer.view(np.uint8) for layer in layers]
+        zigzag = isinstance(self.codec, RiceCodec | RunLengthCodec)
+        symbols = [zigzag_symbols(layer) if zigzag else layer.view(np.uint8) for layer in layers]
         table = self.codec.fit(symbols)
         code = pack_code(table)
         flat = np.concatenate([layer.ravel() for layer in symbols]).astype(np.int64)

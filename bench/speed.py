@@ -32,8 +32,8 @@ T = TypeVar("T")
 
 #: Quantiser, its bits, codec.
 WAYS = (("step", 2.25, "huffman"), ("step", 2.25, "tans"), ("step", 2.25, "rice"),
-        ("codebook", 4, "huffman"), ("codebook", 4, "raw"), ("uniform", 8, "tans"),
-        ("uniform", 8, "raw"))
+        ("step", 2.25, "runlength"), ("codebook", 4, "huffman"), ("codebook", 4, "raw"),
+        ("uniform", 8, "tans"), ("uniform", 8, "raw"))
 
 #: Levels of zstd, the baseline: its default and its best.
 LEVELS = (3, 22)

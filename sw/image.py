@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .codecs import (Codec, Decoder, HuffmanCodec, RawCodec, RiceCodec, TansCodec, codec_name,
-                     decode)
+from .codecs import (CODECS, Codec, Decoder, HuffmanCodec, RawCodec, TansCodec, codec_name, decode)
 from .format.layers import LayerDescriptor
 from .format.schedule import RECORD_WORDS, ScheduleRecord
 from .format.sections import (HEADER_WORDS, MAX_WORDS, FormatError, Section, check_weights, crc32,
                               pack_code, pack_header, pack_network, unpack_code, unpack_header,
                               unpack_network)
 from .format.tables import (RAW_WIDTHS, UNSCHEDULED_RAW_WIDTHS, WIDE_RAW_BITS, AutomatonShape,
-                            CodeTable, PrefixTable, RawShape, RawTable, RiceCode, RiceShape,
+                            CodeTable, PrefixTable, RawShape, RawTable, RiceCode, RunLengthCode,
                             TansShape)
 from .format.target import Target
 from .network import Layer, Network
@@ -170,13 +169,13 @@ def pack_sections(sections: dict[Section, bytes], target: Target | None) -> byte
 def code(grids: Sequence[Grid], symbols: Sequence[Symbols], decoder: Decoder,
          raw_widths: tuple[int, ...]) -> tuple[CodeTable, bytes, list[tuple[int, ...]]]:
     books = shared_codebooks(grids)
-    if isinstance(decoder, TansShape | RiceShape):
+    if not isinstance(decoder, RawShape | AutomatonShape):
         # Integers without a gap need no codebook.
         plain_values = all(book == zigzag(len(book)) for book in books.values())
         longest = max(map(len, books.values()))
         entries = 0 if plain_values else longest + -longest % 4
         values: Sequence[NDArray[np.integer]] = symbols
-        codec: Codec[Any] = RiceCodec()
+        codec: Codec[Any] = CODECS[decoder.name]
         if isinstance(decoder, TansShape):
             codec = TansCodec(decoder, deltas=plain_values)
             if plain_values:
@@ -353,7 +352,7 @@ def integers_of(symbols: Symbols, table: CodeTable, codebooks: Sequence[Sequence
     """
     if codebooks:
         entries = codebooks[codebook]
-    elif isinstance(table, RiceCode):
+    elif isinstance(table, RiceCode | RunLengthCode):
         entries = zigzag(256)
     else:
         return symbols.astype(np.uint8).view(np.int8)

@@ -135,8 +135,8 @@ def show(found: dict[str, Any]) -> None:
         names = show_arrays(console, found["arrays"])
     else:
         names = show_layers(console, found["layers"])
-    {"raw": show_raw, "huffman": show_prefix, "tans": show_tans, "rice": show_rice}[
-        found["codec"]](console, found["table"], names)
+    {"raw": show_raw, "huffman": show_prefix, "tans": show_tans, "rice": show_rice,
+     "runlength": show_run_length}[found["codec"]](console, found["table"], names)
     for number, centroids in enumerate(found["codebooks"]):
         console.print(f"codebook {number}: {' '.join(map(str, centroids))}")
     others = "others" if "arrays" in found else "network"
@@ -215,6 +215,12 @@ def show_tans(console: Console, code: dict[str, Any], layers: Sequence[str]) -> 
 def show_rice(console: Console, code: dict[str, Any], layers: Sequence[str]) -> None:
     console.print("Golomb-Rice, low bits of " + ", ".join(
         f"{name} {parameter}" for name, parameter in zip(layers, code["parameters"], strict=True)))
+
+
+def show_run_length(console: Console, code: dict[str, Any], layers: Sequence[str]) -> None:
+    console.print("run lengths, bits of runs and of values in " + ", ".join(
+        f"{name} {run} and {value}" for name, run, value in zip(
+            layers, code["run_bits"], code["value_bits"], strict=True)))
 
 
 if __name__ == "__main__":

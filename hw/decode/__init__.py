@@ -1,6 +1,7 @@
 """Decoders: from coded data to weights."""
 
-from sw.format.tables import AutomatonShape, PrefixTable, RawShape, RawTable, RiceCode, TansCode
+from sw.format.tables import (AutomatonShape, PrefixTable, RawShape, RawTable, RiceCode,
+                              RunLengthCode, TansCode)
 
 from .prefix import PrefixDecoder
 from .raw import RawDecoder
@@ -19,5 +20,6 @@ DECODERS = {
     RawShape: RawDecoder,
     RawTable: RawDecoder,
     RiceCode: SOFTWARE_ONLY,
+    RunLengthCode: SOFTWARE_ONLY,
     TansCode: SOFTWARE_ONLY,
 }

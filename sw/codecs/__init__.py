@@ -7,20 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..format.sections import FormatError
-from ..format.tables import (AutomatonShape, CodeTable, PrefixTable, RawTable, RiceCode, RiceShape,
-                             RawShape, TansCode, TansShape)
+from ..format.tables import (AutomatonShape, CodeTable, PrefixTable, RawShape, RawTable, RiceCode,
+                             RiceShape, RunLengthCode, RunLengthShape, TansCode, TansShape)
 from .huffman import HuffmanCodec
 from .raw import RawCodec
 from .rice import RiceCodec
+from .runlength import RunLengthCodec
 from .tans import TansCodec
 
 
 __all__ = ["CODECS", "SHAPES", "Codec", "Decoder", "HuffmanCodec", "RawCodec", "RiceCodec",
-           "TansCodec", "codec_name", "decode", "layer_bits"]
+           "RunLengthCodec", "TansCodec", "codec_name", "decode", "layer_bits"]
 
 
 #: Shapes of decoders, each for one codec.
-Decoder = RawShape | AutomatonShape | TansShape | RiceShape
+Decoder = RawShape | AutomatonShape | TansShape | RiceShape | RunLengthShape
 
 
 Table = TypeVar("Table", bound=CodeTable)
@@ -64,28 +65,27 @@ class Codec(Protocol[Table]):
 #: Every codec by its name, with the parameters of the targets that ship.
 CODECS: dict[str, Codec[Any]] = {
     "raw": RawCodec(), "huffman": HuffmanCodec(AutomatonShape()), "tans": TansCodec(),
-    "rice": RiceCodec()}
+    "rice": RiceCodec(), "runlength": RunLengthCodec()}
 
 #: What decodes each codec's data where no target says more.
 SHAPES: dict[str, Decoder] = {
-    "raw": RawShape(), "huffman": AutomatonShape(), "tans": TansShape(), "rice": RiceShape()}
+    "raw": RawShape(), "huffman": AutomatonShape(), "tans": TansShape(), "rice": RiceShape(),
+    "runlength": RunLengthShape()}
 
 
 def codec_name(table: CodeTable) -> str:
     """Return which codec ``table`` belongs to."""
     return {RawTable: "raw", PrefixTable: "huffman", TansCode: "tans",
-            RiceCode: "rice"}[type(table)]
+            RiceCode: "rice", RunLengthCode: "runlength"}[type(table)]
 
 
 def codec_of(table: CodeTable) -> Codec[Any]:
     """Return the codec of ``table``."""
-    if isinstance(table, RawTable):
-        return RawCodec()
     if isinstance(table, TansCode):
         return TansCodec(table.shape)
-    if isinstance(table, RiceCode):
-        return RiceCodec()
-    return HuffmanCodec(table.shape)
+    if isinstance(table, PrefixTable):
+        return HuffmanCodec(table.shape)
+    return CODECS[codec_name(table)]
 
 
 def decode(coded: bytes, table: CodeTable, count: int) -> NDArray[np.int64]:

@@ -146,7 +146,7 @@ def pack(symbols: Any, ends: Any, parameters: Any, lengths: Any, codewords: Any)
 
 @compiled
 def unpack(words: Any, ends: Any, parameters: Any) -> Any:
-    """Return words that were needed, or what is wrong, the place, bits left over, and symbols."""
+    """Return words that were needed or what is wrong, where, padding, and symbols."""
     symbols = np.zeros(ends[-1] if len(ends) else 0, np.uint8)
     held = np.uint64(0)
     filled = 0

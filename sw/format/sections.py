@@ -10,8 +10,8 @@ from math import isfinite, prod
 from typing import Any
 
 from .layers import InputDescription, LayerDescriptor, Operation, Rounding
-from .tables import (AutomatonShape, CodeTable, PrefixTable, RawTable, RiceCode, TansCode,
-                     TansShape)
+from .tables import (AutomatonShape, CodeTable, PrefixTable, RawTable, RiceCode, RunLengthCode,
+                     TansCode, TansShape)
 from .tans import pack_tans, unpack_tans
 
 
@@ -48,6 +48,7 @@ class Codec(IntEnum):
     PREFIX = 1
     TANS = 2
     RICE = 3
+    RUN_LENGTH = 4
 
 
 SECTIONS = len(Section)
@@ -136,6 +137,10 @@ def pack_code(table: CodeTable) -> bytes:
     if isinstance(table, RiceCode):
         return struct.pack("<BBH", Codec.RICE, table.entries // 4, 0) + pack_nibbles(
             table.parameters)
+    if isinstance(table, RunLengthCode):
+        return struct.pack("<BBH", Codec.RUN_LENGTH, table.entries // 4, 0) + pack_nibbles(
+            [width for pair in zip(table.value_bits, table.run_bits, strict=True)
+             for width in pair])
     shape = table.shape
     runs = (*table.runs, 0, 0, 0)[:3]
     return struct.pack("<BBBBBBBB", Codec.PREFIX, shape.symbol_bits, shape.step_bits,
@@ -176,9 +181,13 @@ def unpack_code(data: bytes, layers: Sequence[tuple[int, int]]) -> CodeTable:
         if codec == Codec.TANS:
             tans = TansShape(symbol_bits & 15, 1 << (symbol_bits >> 4))
             return replace(unpack_tans(data[4:], tans, step_bits, layers), entries=substreams * 4)
+        weights = tuple(filters * size for filters, size in layers)
         if codec == Codec.RICE:
-            return RiceCode(tuple(filters * size for filters, size in layers),
-                            unpack_nibbles(data[4:], len(layers), "parameters"), symbol_bits * 4)
+            return RiceCode(weights, unpack_nibbles(data[4:], len(layers), "parameters"),
+                            symbol_bits * 4)
+        if codec == Codec.RUN_LENGTH:
+            widths = unpack_nibbles(data[4:], 2 * len(layers), "widths")
+            return RunLengthCode(weights, widths[1::2], widths[::2], symbol_bits * 4)
         if codec != Codec.PREFIX:
             raise FormatError(f"code: codec must be 0 to {max(Codec)}, not {codec}")
         shape = AutomatonShape(symbol_bits, step_bits, substreams)

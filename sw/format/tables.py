@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 
-__all__ = ["ESCAPE_ONES", "GROUP", "MAX_CODE_LENGTH", "MAX_ENTRIES", "MAX_EXACT",
+__all__ = ["ESCAPE_ONES", "GROUP", "MAX_CODE_LENGTH", "MAX_ENTRIES", "MAX_EXACT", "MAX_FIELD_BITS",
            "MAX_RICE_PARAMETER", "MAX_RUNS", "MAX_SYMBOLS", "MAX_TABLES", "RAW_ENTRIES",
            "RAW_WIDTHS", "UNSCHEDULED_RAW_WIDTHS", "WIDE_RAW_BITS", "AutomatonShape", "CodeTable",
-           "LayerCode", "PrefixTable", "RawShape", "RawTable", "RiceCode", "RiceShape", "TansCode",
-           "TansShape", "TansTable"]
+           "LayerCode", "PrefixTable", "RawShape", "RawTable", "RiceCode", "RiceShape",
+           "RunLengthCode", "RunLengthShape", "TansCode", "TansShape", "TansTable"]
 
 
 #: Symbols in a group, the unit in which substreams take symbols and decoders deliver them.
@@ -43,6 +43,9 @@ MAX_TABLES = 16
 
 #: Greatest parameter of a Golomb-Rice code: low bits behind the quotient.
 MAX_RICE_PARAMETER = 7
+
+#: Bits that the runs and the values of a run-length code may have.
+MAX_FIELD_BITS = 8
 
 #: Ones that say that a symbol of 8 bits follows. With them no codeword has more than 16 bits.
 ESCAPE_ONES = 8
@@ -484,10 +487,60 @@ class RiceCode:
         check_entries(self.entries)
 
 
+@dataclass(frozen=True)
+class RunLengthShape:
+    """Shape of a decoder of run-length codes. It needs no size."""
+
+    name = "runlength"
+
+
+@dataclass(frozen=True)
+class RunLengthCode:
+    """Widths of the fields of a run-length code. Symbols are those of a `RiceCode`.
+
+    Parameters
+    ----------
+    weights : tuple of int
+        Weights of each layer that has any.
+    run_bits : tuple of int
+        Bits that tell how many symbols 0 follow, 1 to 8; 0 in a layer that has values alone.
+    value_bits : tuple of int
+        Bits of another symbol in each layer, 0 to 8.
+    entries : int
+        Entries of each codebook: a multiple of 4 up to 256. 0 where there is none.
+
+    Raises
+    ------
+    ValueError
+        If anything is out of range.
+    """
+
+    weights: tuple[int, ...]
+    run_bits: tuple[int, ...]
+    value_bits: tuple[int, ...]
+    entries: int = 0
+
+    def __post_init__(self) -> None:
+        for label, widths in (("Runs", self.run_bits), ("Values", self.value_bits)):
+            if len(widths) != len(self.weights):
+                raise ValueError(f"{label} must have {len(self.weights)} widths, "
+                                 f"not {len(widths)}")
+            for width in widths:
+                if not 0 <= width <= MAX_FIELD_BITS:
+                    raise ValueError(f"{label} must have 0 to {MAX_FIELD_BITS} bits, not {width}")
+        check_entries(self.entries)
+
+    @property
+    def greatest(self) -> tuple[int, ...]:
+        """The greatest symbol that each layer may have."""
+        return tuple(min(255, (1 << value) - (not run))
+                     for run, value in zip(self.run_bits, self.value_bits, strict=True))
+
+
 def check_entries(entries: int) -> None:
     if not 0 <= entries <= MAX_ENTRIES or entries % 4:
         raise ValueError(f"Codebooks must have a multiple of 4 entries, up to {MAX_ENTRIES}, "
                          f"not {entries}")
 
 
-CodeTable = RawTable | PrefixTable | TansCode | RiceCode
+CodeTable = RawTable | PrefixTable | TansCode | RiceCode | RunLengthCode

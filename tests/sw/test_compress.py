@@ -11,7 +11,7 @@ from sw.compress import main
 from sw.codecs import CODECS
 from sw.compression import DEFAULT_TARGET, compare, compress, measure_image
 from sw.format.layers import Operation, Rounding
-from sw.format.tables import PrefixTable, RawTable, RiceCode, TansCode
+from sw.format.tables import PrefixTable, RawTable, RiceCode, RunLengthCode, TansCode
 from sw.format.target import Target
 from sw.image import load_image
 from sw.importers.npz import save
@@ -45,7 +45,8 @@ def test_image_computes_what_was_put_in(small, quantiser, codec):
     for read, wanted in zip(golden.run(compression.image.network, x),
                             golden.run(compression.network, x), strict=True):
         assert np.array_equal(read, wanted)
-    tables = {"huffman": PrefixTable, "raw": RawTable, "tans": TansCode, "rice": RiceCode}
+    tables = {"huffman": PrefixTable, "raw": RawTable, "tans": TansCode,
+              "rice": RiceCode, "runlength": RunLengthCode}
     assert isinstance(compression.image.table, tables[codec])
     assert compression.size.bytes_image == len(compression.data)
 
@@ -214,6 +215,7 @@ def test_command_prints_json(small, tmp_path, capsys):
      "An automaton of 32 symbols can't decode 64"),
     (["digits", "--codec", "tans"], "Codec must be huffman, raw or auto for a target, not tans"),
     (["digits", "--codec", "rice"], "Codec must be huffman, raw or auto for a target, not rice"),
+    (["digits", "--codec", "runlength"], "huffman, raw or auto for a target, not runlength"),
     (["digits", "--lossless"], "digits: only an int8 network has integers to be kept"),
     (["digits", "--lossless", "--prune", "0.5"], "Integers must be kept without --prune"),
     (["digits", "--prune", "1"], "must be 0 or more and below 1, not 1"),
@@ -233,7 +235,7 @@ def test_bad_input_ends_in_one_line(tmp_path, options, complaint):
 @pytest.mark.parametrize("options, complaint", [
     ({"quantiser": "magic"},
      "Quantiser must be one of step, uniform, codebook, compensated, not magic"),
-    ({"codec": "zip"}, "Codec must be one of auto, raw, huffman, tans, rice, not zip"),
+    ({"codec": "zip"}, "Codec must be one of auto, raw, huffman, tans, rice, runlength, not zip"),
     ({"quantiser": "uniform", "error": 1e-4}, "Only the step quantiser keeps to an error"),
 ])
 def test_bad_options_rejected(options, complaint):

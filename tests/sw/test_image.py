@@ -12,7 +12,8 @@ from sw.format.schedule import RECORD_WORDS
 from sw.format.sections import (HEADER_WORDS, MAX_WEIGHTS, MAX_WORDS, SECTIONS, FormatError,
                                 Section, crc32, pack_code, pack_header, pack_network,
                                 unpack_header, unpack_network)
-from sw.format.tables import AutomatonShape, RawShape, RawTable, RiceShape, TansShape
+from sw.format.tables import (AutomatonShape, RawShape, RawTable, RiceShape, RunLengthShape,
+                              TansShape)
 from sw.format.target import Target
 from sw.image import build_image, read_image, retarget
 from sw.network import Layer, Network
@@ -233,7 +234,7 @@ def test_layers_have_codebooks_without_a_schedule(parts):
         replace(network.layers[2], weights=np.array(others[1], np.int8)[symbols[1]])))
     grids = [Grid(centroids, np.ones(1), codebook=number)
              for number, centroids in enumerate(others)]
-    for decoder in (SMALL, RawShape(), TansShape(), RiceShape()):
+    for decoder in (SMALL, RawShape(), TansShape(), RiceShape(), RunLengthShape()):
         image = read_image(build_image(network, grids, symbols, None, decoder))
         for read, layer in zip(image.network.layers, network.layers, strict=True):
             assert np.array_equal(read.weights, layer.weights)

@@ -137,6 +137,16 @@ def test_rice_image_shows_its_parameters(path, capsys):
     assert (found["codec"], found["table"]["parameters"]) == ("rice", [6, 5, 5, 5])
 
 
+def test_run_length_image_shows_its_widths(path, capsys):
+    write_file(path, compress("digits", bits=1, codec="runlength", target=None).data)
+    main([str(path), "--verify"])
+    assert ("run lengths, bits of runs and of values in conv2d_0 1 and 3, conv2d_1 2 and 3, "
+            "conv2d_2 4 and 2" in capsys.readouterr().out)
+    main([str(path), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert (found["codec"], found["table"]["run_bits"]) == ("runlength", [1, 2, 4, 4])
+
+
 @pytest.mark.parametrize("quantiser", ["uniform", "step", "codebook"])
 def test_damaged_tans_image_is_refused(path, quantiser):
     compression = compress("digits", quantiser=quantiser, codec="tans", target=None)

@@ -340,7 +340,8 @@ def test_networks_and_weights_alone_are_told_apart(tmp_path, compression):
     (SMALL, {"quantiser": "compensated"},
      "Quantiser of weights alone must be one of step, uniform, codebook, not compensated"),
     (SMALL, {"prune": 0.5}, "Weights alone must not be pruned"),
-    (SMALL, {"codec": "zip"}, "Codec must be one of auto, raw, huffman, tans, rice, not zip"),
+    (SMALL, {"codec": "zip"},
+     "Codec must be one of auto, raw, huffman, tans, rice, runlength, not zip"),
     (SMALL, {"quantiser": "uniform", "error": 1}, "Only the step quantiser keeps to an error"),
     (SMALL, {"granularity": "channel"}, "Granularity must be tensor for the step quantiser"),
     ({"": SMALL["w"]}, {}, "Array '' must have a name of 1 to 256 bytes, not 0"),
@@ -453,7 +454,7 @@ def test_decompress_refuses_names_that_a_file_cannot_hold(tmp_path, name, suffix
 
 @pytest.mark.parametrize("quantiser, codec, bits, most", [
     ("step", "huffman", 2.25, 9500), ("step", "tans", 4, 14300), ("codebook", "tans", 4, 15000),
-    ("step", "rice", 4, 15000),
+    ("step", "rice", 4, 15000), ("step", "runlength", 2.25, 12500),
     ("uniform", "raw", 8, 31000),
     ("uniform", "raw", 16, 53000)])
 def test_keyword_spotting(tmp_path, quantiser, codec, bits, most):
