@@ -281,11 +281,13 @@ def sort(histograms: Sequence[Counts], count: int) -> list[tuple[int, ...]]:
         start = 0
         for rows in histograms:
             own = costs[start:start + len(rows)]
-            each = own.argmin(axis=1)
             whole = own.sum(axis=0)
-            # One table for all filters needn't be named for each.
-            alone = whole.min() <= own.min(axis=1).sum() + width * (len(rows) - 1)
-            better[start:start + len(rows)] = whole.argmin() if alone else each
+            ordered, bits = in_order(own)
+            # What naming the tables takes decides between one, one for each, and those in order.
+            ways = {whole.min() + width: whole.argmin(),
+                    own.min(axis=1).sum() + width * len(rows): own.argmin(axis=1),
+                    bits + (count - 1) * len(rows).bit_length(): ordered}
+            better[start:start + len(rows)] = ways[min(ways)]
             start += len(rows)
         if (better == chosen).all():
             break
@@ -298,6 +300,29 @@ def sort(histograms: Sequence[Counts], count: int) -> list[tuple[int, ...]]:
         choices.append((int(choice[0]),) if (choice == choice[0]).all()
                        else tuple(choice.tolist()))
     return choices
+
+
+def in_order(costs: NDArray[np.float64]) -> tuple[NDArray[np.int64], float]:
+    """Return the cheapest tables that don't decrease from filter to filter, and their cost.
+
+    Parameters
+    ----------
+    costs : array, shape (filters, tables)
+    """
+    sums = np.pad(np.cumsum(costs, axis=0), ((1, 0), (0, 0)))
+    # Of the filters before each place, with tables up to one: the least cost, and where it begins.
+    least, begins = sums[:, 0], []
+    for table in range(1, costs.shape[1]):
+        gains = least - sums[:, table]
+        lowest = np.minimum.accumulate(gains)
+        begins.append(np.maximum.accumulate(np.where(gains == lowest, np.arange(len(sums)), 0)))
+        least = lowest + sums[:, table]
+    tables = np.zeros(len(costs), np.int64)
+    end = len(costs)
+    for begin in begins[::-1]:
+        end = begin[end]
+        tables[end:] += 1
+    return tables, float(least[-1])
 
 
 def totals_of(filters: Counts, chosen: NDArray[np.int64], count: int) -> Counts:

@@ -1,13 +1,14 @@
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
+from itertools import combinations_with_replacement
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sw.codecs.tans import TansCodec, normalise
+from sw.codecs.tans import TansCodec, in_order, normalise
 from sw.format.sections import FormatError, pack_code, unpack_code
 from sw.format.tables import LayerCode, TansCode, TansShape, TansTable
 from sw.format.tans import spread
@@ -97,6 +98,27 @@ def test_classes_of_filters_save_bits():
     code = TansCodec().fit([ordered])
     assert code.layers[0].ordered
     assert len(pack_code(code)) < len(pack_code(TansCodec().fit([layer])))
+
+
+def test_filters_in_order_are_counted_where_naming_each_does_not_pay():
+    layer = np.concatenate([draw((256, 1, 1, 40), 6), draw((256, 1, 1, 40), 8)])
+    code = TansCodec().fit([layer])
+    assert len(code.layers[0].tables) == 512
+    assert code.layers[0].ordered
+    mixed = np.random.default_rng(6).permutation(layer)
+    assert len(TansCodec().fit([mixed]).layers[0].tables) == 1
+    assert sum(round_trip([layer], TansCodec())) < sum(round_trip([mixed], TansCodec()))
+
+
+@pytest.mark.parametrize("filters, tables", [(1, 1), (1, 3), (5, 1), (6, 2), (5, 4), (4, 6)])
+def test_cheapest_tables_in_order(filters, tables):
+    costs = np.random.default_rng(filters).integers(0, 9, (filters, tables)).astype(float)
+    chosen, cost = in_order(costs)
+    assert cost == min(
+        costs[np.arange(filters), each].sum()
+        for each in combinations_with_replacement(range(tables), filters))
+    assert costs[np.arange(filters), chosen].sum() == cost
+    assert (np.diff(chosen) >= 0).all()
 
 
 def test_differences_of_smooth_weights_save_bits():
