@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from ..compiled import compiled
 from ..format.sections import FormatError, pack_code
-from ..format.tables import (MAX_EXACT, MAX_SYMBOLS, LayerCode, TansCode, TansShape, TansTable)
-from ..format.tans import counts_bits, spread
+from ..format.tables import (MAX_EXACT, MAX_SYMBOLS, LayerCode, TansCode, TansShape, TansTable,
+                             spread)
+from ..format.tans import counts_bits
 
 
 __all__ = ["TansCodec", "normalise"]
@@ -697,19 +698,8 @@ def states_of(code: TansCode) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any],
 
 def rows_of(code: TansCode) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32]]:
     """Return, for the decoder: symbol, bits to be read, and base of the next state, by state."""
-    bits = code.shape.table_bits
-    size = 1 << bits
-    shape = (len(code.tables), size)
-    symbols, widths, bases = (np.zeros(shape, kind) for kind in (np.uint8, np.int32, np.int32))
-    for number, table in enumerate(code.tables):
-        symbols[number] = spread(table.counts, bits)
-        order = np.argsort(symbols[number], kind="stable")
-        own = np.concatenate([np.arange(count, 2 * count) for count in table.counts])
-        smaller = np.empty(size, np.int64)
-        smaller[order] = own
-        widths[number] = bits - np.floor(np.log2(smaller)).astype(np.int64)
-        bases[number] = (smaller << widths[number]) - size
-    return symbols, widths, bases
+    symbols, widths, bases = zip(*(table.transitions for table in code.tables), strict=True)
+    return np.stack(symbols), np.stack(widths), np.stack(bases)
 
 
 @compiled

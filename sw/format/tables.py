@@ -1,14 +1,18 @@
 """Code tables and codebooks, and the shapes of the decoders that read them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 __all__ = ["ESCAPE_ONES", "GROUP", "MAX_CODE_LENGTH", "MAX_ENTRIES", "MAX_EXACT", "MAX_FIELD_BITS",
            "MAX_RICE_PARAMETER", "MAX_RUNS", "MAX_SYMBOLS", "MAX_TABLES", "RAW_ENTRIES",
            "RAW_WIDTHS", "UNSCHEDULED_RAW_WIDTHS", "WIDE_RAW_BITS", "AutomatonShape", "CodeTable",
            "LayerCode", "PrefixTable", "RawShape", "RawTable", "RiceCode", "RiceShape",
-           "RunLengthCode", "RunLengthShape", "TansCode", "TansShape", "TansTable"]
+           "RunLengthCode", "RunLengthShape", "TansCode", "TansShape", "TansTable", "spread"]
 
 
 #: Symbols in a group, the unit in which substreams take symbols and decoders deliver them.
@@ -277,7 +281,8 @@ class TansShape:
     table_bits : int
         A table has ``2 ** table_bits`` states: 8, for a block RAM of 256 rows, or 10.
     states : int
-        Symbol t uses state ``t % states``. 1, 2, 4 or 8; as many lanes can decode at once.
+        Symbol t uses state ``t % states``. A power of two up to 128: a decoder needs one for each
+        symbol that it looks up before the first of them has given its next state.
 
     Raises
     ------
@@ -293,8 +298,8 @@ class TansShape:
     def __post_init__(self) -> None:
         if self.table_bits not in (8, 10):
             raise ValueError(f"Table must have 8 or 10 bits of state, not {self.table_bits}")
-        if self.states not in (1, 2, 4, 8):
-            raise ValueError(f"States must be 1, 2, 4 or 8, not {self.states}")
+        if self.states not in (1, 2, 4, 8, 16, 32, 64, 128):
+            raise ValueError(f"States must be 1, 2, 4, ..., 128, not {self.states}")
 
 
 @dataclass(frozen=True)
@@ -373,6 +378,21 @@ class TansTable:
         tails = (self.first - (1 << self.tail_bits), self.first + (self.buckets << self.raw_bits))
         return (*range(self.first, tails[1], 1 << self.raw_bits), *self.exact,
                 *tails[:2 * bool(self.tail_bits)])
+
+
+    @cached_property
+    def transitions(self) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32]]:
+        """Symbol, bits to be read, and base of the next state, by state."""
+        size = sum(self.counts)
+        table_bits = size.bit_length() - 1
+        symbols = spread(self.counts, table_bits)
+        order = np.argsort(symbols, kind="stable")
+        own = np.concatenate([np.arange(count, 2 * count) for count in self.counts])
+        smaller = np.empty(size, np.int64)
+        smaller[order] = own
+        widths = table_bits - np.floor(np.log2(smaller)).astype(np.int64)
+        bases = (smaller << widths) - size
+        return symbols.astype(np.uint8), widths.astype(np.int32), bases.astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -544,3 +564,16 @@ def check_entries(entries: int) -> None:
 
 
 CodeTable = RawTable | PrefixTable | TansCode | RiceCode | RunLengthCode
+
+
+def spread(counts: Sequence[int], table_bits: int) -> NDArray[np.int64]:
+    """Return the symbol of each state of a table.
+
+    State after state takes the place ``5/8 * size + 3`` further on, modulo the size, beginning with
+    place 0, symbol by symbol (Collet's spread in Finite State Entropy).
+    """
+    size = 1 << table_bits
+    step = (size >> 1) + (size >> 3) + 3
+    symbols = np.empty(size, np.int64)
+    symbols[np.arange(size) * step % size] = np.repeat(np.arange(len(counts)), counts)
+    return symbols

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from .tables import (MAX_EXACT, MAX_SYMBOLS, MAX_TABLES, LayerCode, TansCode, TansShape, TansTable)
 
 
-__all__ = ["BitReader", "BitWriter", "counts_bits", "pack_tans", "spread", "unpack_tans"]
+__all__ = ["BitReader", "BitWriter", "counts_bits", "pack_tans", "unpack_tans"]
 
 
 #: Ones of the longest unary part of a count; more would be a damaged table.
@@ -70,19 +70,6 @@ class BitReader:
             if count > MAX_UNARY:
                 raise ValueError(f"a count has more than {MAX_UNARY} bits")
         return count
-
-
-def spread(counts: Sequence[int], table_bits: int) -> NDArray[np.int64]:
-    """Return the symbol of each state of a table.
-
-    State after state takes the place ``5/8 * size + 3`` further on, modulo the size, beginning with
-    place 0, symbol by symbol (Collet's spread in Finite State Entropy).
-    """
-    size = 1 << table_bits
-    step = (size >> 1) + (size >> 3) + 3
-    symbols = np.empty(size, np.int64)
-    symbols[np.arange(size) * step % size] = np.repeat(np.arange(len(counts)), counts)
-    return symbols
 
 
 def rice_parameter(counts: Sequence[int], table_bits: int) -> int:
