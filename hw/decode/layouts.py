@@ -6,8 +6,9 @@ from amaranth.lib import data
 from sw.format.tables import GROUP, MAX_RUNS
 
 
-__all__ = ["CODEBOOK_WORD", "CODE_WORD", "JOB", "RUNS", "WEIGHTS", "chunk_layout", "result_layout",
-           "row_layout", "table_layout", "transfer_layout"]
+__all__ = ["CODEBOOK_WORD", "CODE_WORD", "JOB", "RUNS", "WEIGHTS", "choice_layout", "chunk_layout",
+           "lane_row_layout", "lane_table_layout", "result_layout", "row_layout", "run_layout",
+           "table_layout", "transfer_layout"]
 
 
 #: A word of section CODE.
@@ -63,5 +64,43 @@ def transfer_layout(symbol_bits):
         "indices": data.ArrayLayout(symbol_bits, GROUP),
         "count": range(GROUP + 1),
         "codebook": 4,
+        "last": 1,
+    })
+
+
+def lane_row_layout(lanes):
+    """Return the layout of a row of a tANS table, as ``lanes.rows`` gives it."""
+    wide = lanes.row_bits > 18
+    return data.StructLayout({
+        "base": lanes.code.table_bits,
+        "code": 2,
+        **({"taken": 5, "raw": 3} if wide else {}),
+        "values": data.ArrayLayout(signed(lanes.value_bits), lanes.tuple_size),
+    })
+
+
+def lane_table_layout(lanes):
+    """Return the layout of a row with its address: the table's number and the state."""
+    return data.StructLayout({
+        "address": range(lanes.tables << lanes.code.table_bits),
+        "data": lane_row_layout(lanes),
+    })
+
+
+def run_layout(lanes):
+    """Return the layout of a run: so many symbols of a table, 1 or more; none follow the last."""
+    return data.StructLayout({"table": range(lanes.tables), "count": 16, "last": 1})
+
+
+def choice_layout(lanes):
+    """Return the layout of what the lanes are to do in a step.
+
+    They look up symbols in ``tables``, unless none is to leave (not ``live``), and those in
+    ``ended`` must have state 0.
+    """
+    return data.StructLayout({
+        "tables": data.ArrayLayout(range(lanes.tables), lanes.lanes),
+        "ended": lanes.lanes,
+        "live": 1,
         "last": 1,
     })

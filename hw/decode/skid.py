@@ -25,6 +25,8 @@ class SkidBuffer(wiring.Component):
         The stream.
     o : Out(stream.Signature(shape))
         The same, later.
+    next_ready : Out(1)
+        ``i.ready`` of the next cycle.
     """
 
     def __init__(self, shape):
@@ -32,6 +34,7 @@ class SkidBuffer(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(shape)),
             "o": Out(stream.Signature(shape)),
+            "next_ready": Out(1),
         })
 
     def elaborate(self, platform):
@@ -40,8 +43,11 @@ class SkidBuffer(wiring.Component):
         kept = Signal(self.shape)
         kept_valid = Signal()
         stalled = self.o.valid & ~self.o.ready
-        m.d.comb += self.i.ready.eq(~kept_valid)
-        m.d.sync += kept_valid.eq((self.i.valid | kept_valid) & stalled)
+        m.d.comb += [
+            self.i.ready.eq(~kept_valid),
+            self.next_ready.eq(~((self.i.valid | kept_valid) & stalled)),
+        ]
+        m.d.sync += kept_valid.eq(~self.next_ready)
         with m.If(self.i.ready):
             m.d.sync += kept.eq(self.i.payload)
         with m.If(~stalled):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from .tables import MAX_TABLES, TansShape, TansTable
 
 
-__all__ = ["TansLanes", "join_next", "next_width"]
+__all__ = ["NARROW", "WIDE", "TansLanes", "join_next", "next_width"]
 
 
 #: Bits of a row in one block RAM port, and in two.

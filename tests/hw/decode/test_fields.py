@@ -1,0 +1,59 @@
+# amaranth: UnusedElaboratable=no
+
+import random
+from itertools import chain
+
+import pytest
+
+from hw.decode.fields import FieldCutter
+
+
+SHAPES = [(1, 8, 32), (1, 17, 32), (2, 8, 32), (2, 10, 32), (4, 8, 32), (4, 10, 64), (4, 15, 64),
+          (8, 8, 64), (8, 10, 128), (8, 4, 32)]
+
+
+def cut(bits, widths):
+    at, fields = 0, []
+    for width in widths:
+        fields.append(bits >> at & (1 << width) - 1)
+        at += width
+    return fields
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("lanes, most_bits, word_bits", SHAPES)
+def test_fields_follow_one_another(simulate, lanes, most_bits, word_bits, full):
+    dut = FieldCutter(lanes, most_bits=most_bits, word_bits=word_bits, fixed_bits=most_bits)
+    rng = random.Random(0)
+    bits = rng.getrandbits(1 << 16)
+    steps = 300
+    widths = [[most_bits if full else rng.choice((0, rng.randint(0, most_bits), most_bits))
+               for _ in range(lanes)] for _ in range(steps)]
+    expected = cut(bits, chain.from_iterable(widths))
+    word = (1 << word_bits) - 1
+
+    async def testbench(ctx):
+        place = 0
+        for step in range(steps):
+            for lane, width in enumerate(widths[step]):
+                ctx.set(dut.widths[lane], rng.randint(0, most_bits) if full else width)
+            ctx.set(dut.fixed, full)
+            ctx.set(dut.words, bits >> place & (word << word_bits | word))
+            if ctx.get(dut.advance):
+                place += word_bits
+            if step >= dut.latency:
+                start = (step - dut.latency) * lanes
+                for lane, width in enumerate(widths[step - dut.latency]):
+                    assert (ctx.get(dut.fields[lane]) & (1 << width) - 1
+                            == expected[start + lane]), (step, lane)
+            await ctx.tick()
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("lanes, word_bits, complaint", [
+    (3, 32, "Lanes must be 1, 2, 4 or 8, not 3"), (8, 32, "must have 64 bits or more, not 32"),
+])
+def test_shapes_refused(lanes, word_bits, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        FieldCutter(lanes, most_bits=8, word_bits=word_bits, fixed_bits=8)
