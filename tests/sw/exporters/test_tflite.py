@@ -9,7 +9,7 @@ from sw.compression import compress
 from sw.export import main
 from sw.exporters.tflite import write
 from sw.format.layers import InputDescription, Operation
-from sw.image import load_image, write_image
+from sw.image import load_image
 from sw.importers.npz import ModelError, save
 from sw.importers.tflite import load
 from sw.network import Activation, FloatLayer, FloatNetwork, calibrate, integer_network
@@ -85,7 +85,7 @@ def test_all_operations_go_through_an_image(tmp_path, quantiser):
 def test_from_a_model_through_an_image_to_litert(tmp_path, model, quantiser):
     path = shared_file(f"models/{model}.tflite")
     compression = compress(path, quantiser=quantiser, target=None)
-    write_image(tmp_path / "model.hri", compression.data)
+    (tmp_path / "model.hri").write_bytes(compression.data)
     main([str(tmp_path / "model.hri"), "-o", str(tmp_path / "model.tflite")])
     data = (tmp_path / "model.tflite").read_bytes()
     network = load_image(tmp_path / "model.hri").network
