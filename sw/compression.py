@@ -14,11 +14,12 @@ from .codecs import (CODECS, SHAPES, Codec, Decoder, HuffmanCodec, TansCodec, co
                      layer_bits)
 from .format.sections import FormatError
 from .format.target import PRESETS, Target
-from .format.tables import AutomatonShape, PrefixTable, RawShape, TansShape
+from .format.tables import AutomatonShape, PrefixTable, RawShape, TansCode, TansShape
 from .image import Image, build_image, load_image, read_image
 from .metrics import Distortion, Size, distortion, entropy
 from .network import (FloatNetwork, Layer, Network, Quantisation, calibrate, calibrate_input,
                       float_network, integer_network, replace_weights)
+from .order import by_spread, reorder
 from .plan import AUTO, Plan
 from .quantize import (CodebookQuantiser, FloatArray, Grid, StepQuantiser, Symbols,
                        UniformQuantiser, check_zeros, correct_biases, prune, quantise)
@@ -70,7 +71,8 @@ class Compression:
     image : Image
         What it holds.
     network : Network
-        The integer network as it was put in, names included.
+        The integer network as it was put in, names included. Without a target its channels may
+        lie in another order than the model's.
     accuracy_float, accuracy_int : float, optional
         Share of ``n`` held-out inputs that the network as the model file has it and the one in the
         image get right; of an autoencoder the areas under the ROC curve (`sw.score`).
@@ -191,6 +193,11 @@ def compress(model: str | Path, plan: Plan | None = None, *,
         contents, target = smallest(possible, target, lambda decoder, target: build_image(
             network, grids, symbols, target, decoder))
         image = read_image(contents, name=network.name, target=target)
+        if target is None and isinstance(image.table, TansCode) and network is not source:
+            sorted_network, smaller = sort_channels(network, grids, symbols, image.table.shape)
+            if len(smaller) < len(contents):
+                network, contents = sorted_network, smaller
+                image = read_image(contents, name=network.name)
         return measure(plan, target, contents, image, network, restored, source, samples)
 
 
@@ -280,6 +287,20 @@ def smallest(possible: Sequence[Decoder], target: Target | None,
     if not found:
         raise refusals[0]
     return min(found, key=lambda image: len(image[0]))
+
+
+def sort_channels(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbols],
+                  shape: TansShape) -> tuple[Network, bytes]:
+    """Return an equal network with its channels sorted by spread, and its image.
+
+    Filters that are alike share tables, and one in order needs no number.
+    """
+    orders = by_spread(network)
+    changed = reorder(network, orders)
+    grids = [replace(grid, scale=np.broadcast_to(grid.scale, len(order.filters))[order.filters])
+             for grid, order in zip(grids, orders, strict=True)]
+    symbols = [order.apply(chosen) for chosen, order in zip(symbols, orders, strict=True)]
+    return changed, build_image(changed, grids, symbols, None, shape)
 
 
 def is_foreign(model: str | Path) -> bool:

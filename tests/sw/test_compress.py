@@ -16,6 +16,7 @@ from sw.format.target import Target
 from sw.image import load_image
 from sw.importers.npz import save
 from sw.network import Activation
+from sw.order import orders
 from sw.plan import QUANTISERS
 from sw.zoo import load_data, load_source
 from tests.shared_data import shared_file
@@ -84,6 +85,21 @@ def test_best_codec_is_the_default(small, quantiser, target, codecs):
                                         target=target).data)
     best = compress(small, quantiser=quantiser, target=target)
     assert len(best.data) == min(sizes.values()) == sizes[best.codec]
+
+
+@pytest.mark.parametrize("quantiser", ["step", "uniform", "codebook"])
+def test_channels_are_sorted_where_that_saves_bytes(quantiser, monkeypatch):
+    ordered = compress("digits", quantiser=quantiser, bits=3, codec="tans", target=None)
+    monkeypatch.setattr("sw.compression.by_spread", lambda network: orders(
+        network, [np.arange(len(layer.weights)) for layer in network.weighted]))
+    plain = compress("digits", quantiser=quantiser, bits=3, codec="tans", target=None)
+    assert len(ordered.data) < len(plain.data)
+    first, *_ = ordered.network.weighted
+    assert (np.diff(np.abs(first.weights.astype(int)).sum(axis=(1, 2, 3))) >= 0).all()
+    assert ordered.distortion == plain.distortion
+    x = plain.network.quantise_input(load_data("digits").x[:50])
+    assert np.array_equal(golden.run(ordered.image.network, x)[-1],
+                          golden.run(plain.image.network, x)[-1])
 
 
 def test_bits_of_each_layer(small):
@@ -296,6 +312,8 @@ def test_int8_model_is_kept_by_8_uniform_bits(keywords):
         for read, wanted in zip(golden.run(compression.image.network, data["x"]),
                                 golden.run(network, data["x"]), strict=True):
             assert np.array_equal(read, wanted)
+    for layer, given in zip(compression.image.network.weighted, network.weighted, strict=True):
+        assert np.array_equal(layer.weights, given.weights)
     assert compression.accuracy_float == compression.accuracy_int == 1
     assert compression.distortion.mse == 0
     assert (compression.target, compression.image.target_hash) == (None, 0)
