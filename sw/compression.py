@@ -14,7 +14,7 @@ from .codecs import (CODECS, SHAPES, Codec, Decoder, HuffmanCodec, TansCodec, co
                      layer_bits)
 from .format.sections import FormatError
 from .format.target import PRESETS, Target
-from .format.tables import AutomatonShape, PrefixTable, RawShape, TansCode, TansShape
+from .format.tables import AutomatonShape, PrefixTable, RawShape, TansShape
 from .image import Image, build_image, load_image, read_image
 from .metrics import Distortion, Size, distortion, entropy
 from .network import (FloatNetwork, Layer, Network, Quantisation, calibrate, calibrate_input,
@@ -190,14 +190,13 @@ def compress(model: str | Path, plan: Plan | None = None, *,
                          if samples.calibration.size else trained)
             network = quantised_network(source, trained, corrected, samples.calibration, grids,
                                         symbols, as_tflite=target is None)
-        contents, target = smallest(possible, target, lambda decoder, target: build_image(
+        contents, decoder, target = smallest(possible, target, lambda decoder, target: build_image(
             network, grids, symbols, target, decoder))
-        image = read_image(contents, name=network.name, target=target)
-        if target is None and isinstance(image.table, TansCode) and network is not source:
-            sorted_network, smaller = sort_channels(network, grids, symbols, image.table.shape)
+        if target is None and isinstance(decoder, TansShape) and network is not source:
+            sorted_network, smaller = sort_channels(network, grids, symbols, decoder)
             if len(smaller) < len(contents):
                 network, contents = sorted_network, smaller
-                image = read_image(contents, name=network.name)
+        image = read_image(contents, name=network.name, target=target)
         return measure(plan, target, contents, image, network, restored, source, samples)
 
 
@@ -267,21 +266,22 @@ def decoders(codec: str, target: Target | None) -> list[Decoder]:
 
 
 def smallest(possible: Sequence[Decoder], target: Target | None,
-             build: Callable[[Decoder, Target | None], bytes]) -> tuple[bytes, Target | None]:
-    """Return the smallest image that can be built for one of several decoders, and its target.
+             build: Callable[[Decoder, Target | None], bytes]
+             ) -> tuple[bytes, Decoder, Target | None]:
+    """Return the smallest image that one of several decoders reads, which one, and its target.
 
     Raises
     ------
     ValueError
         If none can, as the first one says.
     """
-    found: list[tuple[bytes, Target | None]] = []
+    found: list[tuple[bytes, Decoder, Target | None]] = []
     refusals: list[ValueError] = []
     for decoder in possible:
         aimed = (target.with_decoder(decoder)
                  if target and isinstance(decoder, RawShape | AutomatonShape) else None)
         try:
-            found.append((build(decoder, aimed), aimed))
+            found.append((build(decoder, aimed), decoder, aimed))
         except ValueError as error:
             refusals.append(error)
     if not found:

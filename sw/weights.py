@@ -127,7 +127,7 @@ def compress_weights(model: str | Path | WeightsAlone, plan: Plan | None = None,
                 grids, weights, importance, strict=True)]
     except FloatingPointError as complaint:
         raise ValueError(f"{source.name}: weights must be smaller: {complaint}") from None
-    data, _ = smallest(decoders(plan.codec, None), None, lambda decoder, _: build_weights_image(
+    data, *_ = smallest(decoders(plan.codec, None), None, lambda decoder, _: build_weights_image(
         source.arrays, grids, symbols, decoder))
     return measure(plan, source, data, read_weights_image(data, name=source.name))
 

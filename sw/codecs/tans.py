@@ -303,27 +303,32 @@ def sort(histograms: Sequence[Counts], count: int) -> list[tuple[int, ...]]:
     return choices
 
 
-def in_order(costs: NDArray[np.float64]) -> tuple[NDArray[np.int64], float]:
+@compiled
+def in_order(costs: Any) -> tuple[Any, float]:
     """Return the cheapest tables that don't decrease from filter to filter, and their cost.
 
     Parameters
     ----------
     costs : array, shape (filters, tables)
     """
-    sums = np.pad(np.cumsum(costs, axis=0), ((1, 0), (0, 0)))
-    # Of the filters before each place, with tables up to one: the least cost, and where it begins.
-    least, begins = sums[:, 0], []
-    for table in range(1, costs.shape[1]):
-        gains = least - sums[:, table]
-        lowest = np.minimum.accumulate(gains)
-        begins.append(np.maximum.accumulate(np.where(gains == lowest, np.arange(len(sums)), 0)))
-        least = lowest + sums[:, table]
-    tables = np.zeros(len(costs), np.int64)
-    end = len(costs)
-    for begin in begins[::-1]:
-        end = begin[end]
-        tables[end:] += 1
-    return tables, float(least[-1])
+    filters, tables = costs.shape
+    # The least cost of the filters so far, by the last one's table; and the table before that.
+    least = np.zeros(tables, np.float64)
+    before = np.zeros((filters, tables), np.int64)
+    for place in range(filters):
+        lowest, best = least[0], 0
+        for table in range(tables):
+            if least[table] < lowest:
+                lowest, best = least[table], table
+            before[place, table] = best
+            least[table] = lowest + costs[place, table]
+    chosen = np.empty(filters, np.int64)
+    table = int(np.argmin(least))
+    cost = least[table]
+    for place in range(filters - 1, -1, -1):
+        chosen[place] = table
+        table = before[place, table]
+    return chosen, cost
 
 
 def totals_of(filters: Counts, chosen: NDArray[np.int64], count: int) -> Counts:
