@@ -16,8 +16,7 @@ from .format.sections import (HEADER_WORDS, MAX_WORDS, FormatError, Section, che
                               pack_code, pack_header, pack_network, unpack_code, unpack_header,
                               unpack_network)
 from .format.tables import (RAW_WIDTHS, UNSCHEDULED_RAW_WIDTHS, WIDE_RAW_BITS, AutomatonShape,
-                            CodeTable, PrefixTable, RawShape, RawTable, RiceCode, RunLengthCode,
-                            TansShape)
+                            CodeTable, PlainCode, PrefixTable, RawShape, RawTable, TansShape)
 from .format.target import Target
 from .network import Layer, Network
 from .quantize import Grid, Symbols
@@ -352,7 +351,7 @@ def integers_of(symbols: Symbols, table: CodeTable, codebooks: Sequence[Sequence
     """
     if codebooks:
         entries = codebooks[codebook]
-    elif isinstance(table, RiceCode | RunLengthCode):
+    elif isinstance(table, PlainCode):
         entries = zigzag(256)
     else:
         return symbols.astype(np.uint8).view(np.int8)

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .codecs import codec_name, layer_bits
+from .format.tables import BLOCK
 from .format.target import Target, find_targets
 from .image import NO_TARGET, Image, load_image
 from .metrics import entropy
@@ -213,14 +214,11 @@ def show_tans(console: Console, code: dict[str, Any], layers: Sequence[str]) -> 
 
 
 def show_rice(console: Console, code: dict[str, Any], layers: Sequence[str]) -> None:
-    console.print("Golomb-Rice, low bits of " + ", ".join(
-        f"{name} {parameter}" for name, parameter in zip(layers, code["parameters"], strict=True)))
+    console.print("Golomb-Rice")
 
 
 def show_run_length(console: Console, code: dict[str, Any], layers: Sequence[str]) -> None:
-    console.print("run lengths, bits of runs and of values in " + ", ".join(
-        f"{name} {run} and {value}" for name, run, value in zip(
-            layers, code["run_bits"], code["value_bits"], strict=True)))
+    console.print(f"run lengths, in blocks of {BLOCK} weights")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Golomb-Rice codes (Golomb 1966, Rice 1979) with a parameter for each layer, escapes bounded."""
+"""Golomb-Rice codes (Golomb 1966, Rice 1979) with escapes and a parameter that changes at will."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 
 from ..compiled import compiled
 from ..format.sections import FormatError, pack_code
-from ..format.tables import ESCAPE_ONES, MAX_RICE_PARAMETER, RiceCode
+from ..format.tables import ESCAPE_BITS, ESCAPE_ONES, RICE_PARAMETERS, RiceCode
+from .fields import check_symbols, joined, layer_totals, word_count, write_fields
 
 
 __all__ = ["RiceCodec"]
 
 
 #: Ways in which coded data may be wrong.
-ENDS_EARLY, ILLEGAL = -1, -2
+ENDS_EARLY, ILLEGAL, NEEDLESS = -1, -2, -3
 
 
 class RiceCodec:
@@ -26,34 +27,22 @@ class RiceCodec:
     """
 
     def fit(self, layers: Sequence[NDArray[np.integer]]) -> RiceCode:
-        """Return each layer's best parameter, the least of equal ones.
+        """Return the code of symbols that are weights.
 
         Raises
         ------
         ValueError
             If a symbol isn't 0 to 255.
         """
-        for layer in layers:
-            if layer.size and not 0 <= int(layer.min()) <= int(layer.max()) <= 255:
-                raise ValueError(f"Symbols must be 0 to 255, not {layer.min()} to {layer.max()}")
-        return RiceCode(tuple(layer.size for layer in layers),
-                        tuple(int((LENGTHS @ count(layer)).argmin()) for layer in layers))
+        check_symbols(layers)
+        return RiceCode()
 
     def encode(self, symbols: NDArray[np.integer], table: RiceCode) -> bytes:
-        """Return coded data, whole words of 32 bits.
+        """Return coded data, whole words of 32 bits, with the parameters that make them shortest.
 
-        Raises
-        ------
-        ValueError
-            If the table is one for another number of symbols.
+        Of equally short data they are those whose parameters change late and little.
         """
-        if len(symbols) != sum(table.weights):
-            raise ValueError(f"Table must be one of {len(symbols)} weights, "
-                             f"not {sum(table.weights)}")
-        words: NDArray[np.uint32] = pack(
-            symbols.astype(np.uint8), np.cumsum(table.weights, dtype=np.int64),
-            np.array(table.parameters, np.int64), LENGTHS, CODEWORDS)
-        return words.astype("<u4").tobytes()
+        return write_fields(*fields_of(symbols.astype(np.uint8)))
 
     def decode(self, coded: bytes, table: RiceCode, count: int) -> NDArray[np.int64]:
         """Return the ``count`` symbols that ``coded`` holds.
@@ -61,22 +50,20 @@ class RiceCodec:
         Raises
         ------
         FormatError
-            If it holds fewer or more, a codeword is illegal, or padding isn't zero.
+            If it holds fewer or more, a codeword or a change is needless, or padding isn't zero.
         """
-        if sum(table.weights) != count:
-            raise FormatError(f"coded data: parameters must be those of {count} weights, "
-                              f"not {sum(table.weights)}")
         words = np.frombuffer(coded, "<u4")
         # No codeword has less than a bit: what claims more symbols than that gets no memory.
-        if count > 32 * len(words):
-            raise FormatError(f"coded data: they end before the last of {count} weights")
-        status, place, rest, symbols = unpack(
-            words, np.cumsum(table.weights, dtype=np.int64), np.array(table.parameters, np.int64))
+        status, place, rest, symbols = (unpack(words, count) if count <= 32 * len(words)
+                                        else (ENDS_EARLY, 0, 0, None))
         if status == ENDS_EARLY:
             raise FormatError(f"coded data: they end before the last of {count} weights")
         if status == ILLEGAL:
             raise FormatError(f"coded data: weight {place} must have the shortest codeword of a "
                               f"symbol, 0 to 255")
+        if status == NEEDLESS:
+            raise FormatError(f"coded data: the parameter must change at most once before weight "
+                              f"{place}, to another one")
         if status != len(words):
             raise FormatError(f"coded data: they must end after {status} words, not {len(words)}")
         if rest:
@@ -84,100 +71,111 @@ class RiceCodec:
         return np.asarray(symbols, np.int64)
 
     def layer_bits(self, layers: Sequence[NDArray[np.integer]], table: RiceCode) -> list[int]:
-        """Return the bits of each layer's codewords, without padding."""
-        return [int(LENGTHS[parameter] @ count(layer))
-                for layer, parameter in zip(layers, table.parameters, strict=True)]
+        """Return the bits of each layer's codewords and changes, without padding."""
+        return layer_totals(fields_of(joined(layers))[1], layers)
 
     def bits(self, layers: Sequence[NDArray[np.integer]]) -> int:
         """Return the bits that table and coded data take."""
-        table = self.fit(layers)
-        words = -(-sum(self.layer_bits(layers, table)) // 32)
-        return 8 * len(pack_code(table)) + 32 * words
+        return (8 * len(pack_code(self.fit(layers)))
+                + 32 * word_count(fields_of(joined(layers))[1]))
 
 
-def count(layer: NDArray[np.integer]) -> NDArray[np.int64]:
-    return np.bincount(layer.ravel(), minlength=256)
+def fields_of(symbols: NDArray[np.uint8]) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+    """Return each symbol's codeword, with the change before it, and its bits."""
+    parameters = cheapest_path(symbols, LENGTHS, ESCAPE_BITS)
+    fields, widths = CODEWORDS[parameters, symbols], LENGTHS[parameters, symbols]
+    changed = np.flatnonzero(np.diff(parameters, prepend=np.uint8(0)))
+    change = (1 << ESCAPE_ONES) - 1 | parameters[changed].astype(np.uint32) << ESCAPE_ONES
+    fields[changed] = fields[changed] << ESCAPE_BITS | change
+    widths[changed] += ESCAPE_BITS
+    return fields, widths
 
 
-def code_of_each() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the length and the bits of every symbol's codeword, parameter by parameter."""
+def code_of_each() -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+    """Return every symbol's codeword and its bits, parameter by parameter."""
     symbols = np.arange(256)
-    parameters = np.arange(MAX_RICE_PARAMETER + 1)[:, None]
+    parameters = np.arange(RICE_PARAMETERS)[:, None]
     quotients = symbols >> parameters
     low = symbols & (1 << parameters) - 1
     escaped = quotients >= ESCAPE_ONES
     short = np.minimum(quotients, ESCAPE_ONES)
-    return (np.where(escaped, ESCAPE_ONES + 8, quotients + 1 + parameters),
-            (1 << short) - 1 | np.where(escaped, symbols << ESCAPE_ONES, low << short + 1))
+    codewords = (1 << short) - 1 | np.where(escaped, symbols << ESCAPE_ONES, low << short + 1)
+    lengths = np.where(escaped, ESCAPE_BITS, quotients + 1 + parameters)
+    return codewords.astype(np.uint32), lengths.astype(np.uint8)
 
 
-LENGTHS, CODEWORDS = code_of_each()
-
-
-@compiled
-def pack(symbols: Any, ends: Any, parameters: Any, lengths: Any, codewords: Any) -> Any:
-    total = 0
-    start = 0
-    for layer in range(len(ends)):
-        for place in range(start, ends[layer]):
-            total += lengths[parameters[layer], symbols[place]]
-        start = ends[layer]
-    words = np.zeros((total + 31) // 32, np.uint32)
-    held = np.uint64(0)
-    filled = 0
-    word = 0
-    start = 0
-    for layer in range(len(ends)):
-        own_lengths, own_codewords = lengths[parameters[layer]], codewords[parameters[layer]]
-        for place in range(start, ends[layer]):
-            symbol = symbols[place]
-            held |= np.uint64(own_codewords[symbol]) << np.uint64(filled)
-            filled += own_lengths[symbol]
-            if filled >= 32:
-                words[word] = np.uint32(held & np.uint64(0xffffffff))
-                held >>= np.uint64(32)
-                filled -= 32
-                word += 1
-        start = ends[layer]
-    if filled:
-        words[word] = np.uint32(held)
-    return words
+CODEWORDS, LENGTHS = code_of_each()
 
 
 @compiled
-def unpack(words: Any, ends: Any, parameters: Any) -> Any:
+def cheapest_path(symbols: Any, lengths: Any, change: int) -> Any:
+    """Return each symbol's parameter (Viterbi 1967), where a change costs so many bits."""
+    count, states = len(symbols), len(lengths)
+    # The cheapest parameter before each symbol, and which ones are reached by a change from it.
+    best = np.zeros(count, np.uint8)
+    changed = np.zeros(count, np.uint8)
+    costs = np.full(states, change)
+    costs[0] = 0
+    for place in range(count):
+        cheapest = 0
+        for state in range(1, states):
+            if costs[state] < costs[cheapest]:
+                cheapest = state
+        limit = costs[cheapest] + change
+        best[place] = cheapest
+        arrivals = 0
+        for state in range(states):
+            if limit < costs[state]:
+                costs[state] = limit
+                arrivals |= 1 << state
+            costs[state] += lengths[state, symbols[place]]
+        changed[place] = arrivals
+    parameter: Any = costs.argmin()
+    parameters = np.empty(count, np.uint8)
+    for place in range(count - 1, -1, -1):
+        parameters[place] = parameter
+        if changed[place] >> parameter & 1:
+            parameter = best[place]
+    return parameters
+
+
+@compiled
+def unpack(words: Any, count: int) -> Any:
     """Return words that were needed or what is wrong, where, padding, and symbols."""
-    symbols = np.zeros(ends[-1] if len(ends) else 0, np.uint8)
+    symbols = np.zeros(count, np.uint8)
     held = np.uint64(0)
     filled = 0
     word = 0
-    start = 0
-    for layer in range(len(ends)):
-        parameter = parameters[layer]
-        mask = (1 << parameter) - 1
-        for place in range(start, ends[layer]):
-            if filled < ESCAPE_ONES + 8 and word < len(words):
-                held |= np.uint64(words[word]) << np.uint64(filled)
-                filled += 32
-                word += 1
-            window = np.int64(held & np.uint64(0xffff))
-            ones = 0
-            while ones < ESCAPE_ONES and window >> ones & 1:
-                ones += 1
-            if ones == ESCAPE_ONES:
-                length = ESCAPE_ONES + 8
-                symbol = window >> ESCAPE_ONES
-                legal = symbol >> parameter >= ESCAPE_ONES
-            else:
-                length = ones + 1 + parameter
-                symbol = ones << parameter | window >> ones + 1 & mask
-                legal = symbol < 256
-            if length > filled:
-                return ENDS_EARLY, place, held, symbols
-            if not legal:
-                return ILLEGAL, place, held, symbols
-            symbols[place] = symbol
-            held >>= np.uint64(length)
-            filled -= length
-        start = ends[layer]
+    parameter: Any = 0
+    before = -1         # Weight before which the parameter changed last.
+    place = 0
+    while place < count:
+        if filled < ESCAPE_BITS and word < len(words):
+            held |= np.uint64(words[word]) << np.uint64(filled)
+            filled += 32
+            word += 1
+        window = np.int64(held & np.uint64(0xffff))
+        ones = 0
+        while ones < ESCAPE_ONES and window >> ones & 1:
+            ones += 1
+        length = ESCAPE_BITS if ones == ESCAPE_ONES else ones + 1 + parameter
+        if length > filled:
+            return ENDS_EARLY, place, held, symbols
+        held >>= np.uint64(length)
+        filled -= length
+        if ones < ESCAPE_ONES:
+            symbol = ones << parameter | window >> ones + 1 & (1 << parameter) - 1
+            legal = symbol < 256
+        else:
+            symbol = window >> ESCAPE_ONES
+            if symbol < RICE_PARAMETERS:
+                if symbol == parameter or before == place:
+                    return NEEDLESS, place, held, symbols
+                parameter, before = symbol, place
+                continue
+            legal = symbol >> parameter >= ESCAPE_ONES
+        if not legal:
+            return ILLEGAL, place, held, symbols
+        symbols[place] = symbol
+        place += 1
     return word - filled // 32, 0, held, symbols

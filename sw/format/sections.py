@@ -10,8 +10,8 @@ from math import isfinite, prod
 from typing import Any
 
 from .layers import InputDescription, LayerDescriptor, Operation, Rounding
-from .tables import (AutomatonShape, CodeTable, PrefixTable, RawTable, RiceCode, RunLengthCode,
-                     TansCode, TansShape)
+from .tables import (AutomatonShape, CodeTable, PlainCode, PrefixTable, RawTable, RiceCode,
+                     RunLengthCode, TansCode, TansShape)
 from .tans import pack_tans, unpack_tans
 
 
@@ -134,31 +134,15 @@ def pack_code(table: CodeTable) -> bytes:
         states = table.shape.states.bit_length() - 1
         return struct.pack("<BBBB", Codec.TANS, table.shape.table_bits | states << 4,
                            len(table.tables), table.entries // 4) + pack_tans(table)
-    if isinstance(table, RiceCode):
-        return struct.pack("<BBH", Codec.RICE, table.entries // 4, 0) + pack_nibbles(
-            table.parameters)
-    if isinstance(table, RunLengthCode):
-        return struct.pack("<BBH", Codec.RUN_LENGTH, table.entries // 4, 0) + pack_nibbles(
-            [width for pair in zip(table.value_bits, table.run_bits, strict=True)
-             for width in pair])
+    if isinstance(table, PlainCode):
+        codec = Codec.RICE if isinstance(table, RiceCode) else Codec.RUN_LENGTH
+        return struct.pack("<BBH", codec, table.entries // 4, 0)
     shape = table.shape
+    nibbles = [table.lengths[i] | table.lengths[i + 1] << 4 for i in range(0, shape.symbols, 2)]
     runs = (*table.runs, 0, 0, 0)[:3]
-    return struct.pack("<BBBBBBBB", Codec.PREFIX, shape.symbol_bits, shape.step_bits,
-                       shape.substreams, table.first_run, *runs) + pack_nibbles(table.lengths)
-
-
-def pack_nibbles(values: Sequence[int]) -> bytes:
-    """Return values of 4 bits, the first in the lowest, in whole words."""
-    padded = (*values, *(0,) * (-len(values) % 8))
-    return bytes(low | high << 4 for low, high in zip(padded[::2], padded[1::2], strict=True))
-
-
-def unpack_nibbles(data: bytes, count: int, label: str) -> tuple[int, ...]:
-    """Return the first values of those that `pack_nibbles` packed."""
-    if 2 * len(data) < count:
-        raise FormatError(f"code: {count} {label} don't fit {len(data)} bytes")
-    used = data[:(count + 1) // 2]
-    return tuple(byte >> up & 15 for byte in used for up in (0, 4))[:count]
+    data = struct.pack("<BBBBBBBB", Codec.PREFIX, shape.symbol_bits, shape.step_bits,
+                       shape.substreams, table.first_run, *runs) + bytes(nibbles)
+    return data + bytes(-len(data) % 4)
 
 
 def unpack_code(data: bytes, layers: Sequence[tuple[int, int]]) -> CodeTable:
@@ -181,18 +165,16 @@ def unpack_code(data: bytes, layers: Sequence[tuple[int, int]]) -> CodeTable:
         if codec == Codec.TANS:
             tans = TansShape(symbol_bits & 15, 1 << (symbol_bits >> 4))
             return replace(unpack_tans(data[4:], tans, step_bits, layers), entries=substreams * 4)
-        weights = tuple(filters * size for filters, size in layers)
-        if codec == Codec.RICE:
-            return RiceCode(weights, unpack_nibbles(data[4:], len(layers), "parameters"),
-                            symbol_bits * 4)
-        if codec == Codec.RUN_LENGTH:
-            widths = unpack_nibbles(data[4:], 2 * len(layers), "widths")
-            return RunLengthCode(weights, widths[1::2], widths[::2], symbol_bits * 4)
+        if codec in (Codec.RICE, Codec.RUN_LENGTH):
+            return (RiceCode if codec == Codec.RICE else RunLengthCode)(symbol_bits * 4)
         if codec != Codec.PREFIX:
             raise FormatError(f"code: codec must be 0 to {max(Codec)}, not {codec}")
         shape = AutomatonShape(symbol_bits, step_bits, substreams)
         first_run, *runs = struct.unpack("<BBBB", data[4:8])
-        lengths = unpack_nibbles(data[8:], shape.symbols, "code lengths")
+        nibbles = data[8:8 + shape.symbols // 2]
+        if len(nibbles) < shape.symbols // 2:
+            raise FormatError(f"code: {shape.symbols} code lengths do not fit {len(data)} bytes")
+        lengths = tuple(nibble >> up & 15 for nibble in nibbles for up in (0, 4))
         if any(run == 0 < later for run, later in pairwise(runs)):
             raise FormatError(f"code: a run follows an unused one in {runs}")
         return PrefixTable(shape, lengths, tuple(run for run in runs if run), first_run)

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-__all__ = ["ESCAPE_ONES", "GROUP", "MAX_CODE_LENGTH", "MAX_ENTRIES", "MAX_EXACT", "MAX_FIELD_BITS",
-           "MAX_RICE_PARAMETER", "MAX_RUNS", "MAX_SYMBOLS", "MAX_TABLES", "RAW_ENTRIES",
-           "RAW_WIDTHS", "UNSCHEDULED_RAW_WIDTHS", "WIDE_RAW_BITS", "AutomatonShape", "CodeTable",
-           "LayerCode", "PrefixTable", "RawShape", "RawTable", "RiceCode", "RiceShape",
-           "RunLengthCode", "RunLengthShape", "TansCode", "TansShape", "TansTable", "spread"]
+__all__ = ["BLOCK", "ESCAPE_BITS", "ESCAPE_ONES", "GROUP", "MAX_CODE_LENGTH", "MAX_ENTRIES",
+           "MAX_EXACT", "MAX_RUNS", "MAX_RUN_BITS", "MAX_SYMBOLS", "MAX_TABLES", "MAX_VALUE_BITS",
+           "RAW_ENTRIES", "RAW_WIDTHS", "RICE_PARAMETERS", "UNSCHEDULED_RAW_WIDTHS",
+           "WIDE_RAW_BITS", "AutomatonShape", "CodeTable", "LayerCode", "PlainCode", "PrefixTable",
+           "RawShape", "RawTable", "RiceCode", "RiceShape", "RunLengthCode", "RunLengthShape",
+           "TansCode", "TansShape", "TansTable", "spread"]
 
 
 #: Symbols in a group, the unit in which substreams take symbols and decoders deliver them.
@@ -45,17 +46,22 @@ MAX_EXACT = 7
 #: Tables of a tANS code.
 MAX_TABLES = 16
 
-#: Greatest parameter of a Golomb-Rice code: low bits behind the quotient.
-MAX_RICE_PARAMETER = 7
-
-#: Bits that the runs and the values of a run-length code may have.
-MAX_FIELD_BITS = 8
-
-#: Ones that say that a symbol of 8 bits follows. With them no codeword has more than 16 bits.
-ESCAPE_ONES = 8
-
 #: The most entries of a codebook, for symbols of 8 bits.
 MAX_ENTRIES = 256
+
+#: Parameters of a Golomb-Rice code: 0 to 7 low bits behind the quotient.
+RICE_PARAMETERS = 8
+
+#: Ones that say that a symbol of 8 bits follows, and bits of both, the longest codeword.
+ESCAPE_ONES = 8
+ESCAPE_BITS = 16
+
+#: Symbols that have widths of their own in a run-length code.
+BLOCK = 128
+
+#: Bits that the runs and the values of a run-length code may have.
+MAX_RUN_BITS = 7
+MAX_VALUE_BITS = 8
 
 #: Bits of a row of the automaton's table: the width of one block RAM port.
 ROW_BITS = 18
@@ -472,42 +478,6 @@ class RiceShape:
 
 
 @dataclass(frozen=True)
-class RiceCode:
-    """Parameters of a Golomb-Rice code.
-
-    Symbols are 0 to 255: indices into a codebook, or where there is none weights, of which
-    0, -1, 1, -2, ... have the symbols 0, 1, 2, 3, ...
-
-    Parameters
-    ----------
-    weights : tuple of int
-        Weights of each layer that has any.
-    parameters : tuple of int
-        Low bits behind the quotient of each layer's symbols, 0 to 7.
-    entries : int
-        Entries of each codebook: a multiple of 4 up to 256. 0 where there is none.
-
-    Raises
-    ------
-    ValueError
-        If anything is out of range.
-    """
-
-    weights: tuple[int, ...]
-    parameters: tuple[int, ...]
-    entries: int = 0
-
-    def __post_init__(self) -> None:
-        if len(self.parameters) != len(self.weights):
-            raise ValueError(f"Code must have {len(self.weights)} parameters, "
-                             f"not {len(self.parameters)}")
-        for parameter in self.parameters:
-            if not 0 <= parameter <= MAX_RICE_PARAMETER:
-                raise ValueError(f"Parameters must be 0 to {MAX_RICE_PARAMETER}, not {parameter}")
-        check_entries(self.entries)
-
-
-@dataclass(frozen=True)
 class RunLengthShape:
     """Shape of a decoder of run-length codes. It needs no size."""
 
@@ -515,52 +485,39 @@ class RunLengthShape:
 
 
 @dataclass(frozen=True)
-class RunLengthCode:
-    """Widths of the fields of a run-length code. Symbols are those of a `RiceCode`.
+class PlainCode:
+    """A code without a table, whose symbols are 0 to 255.
+
+    They are indices into a codebook, or where there is none weights, of which 0, -1, 1, -2, ...
+    have the symbols 0, 1, 2, 3, ...
 
     Parameters
     ----------
-    weights : tuple of int
-        Weights of each layer that has any.
-    run_bits : tuple of int
-        Bits that tell how many symbols 0 follow, 1 to 8; 0 in a layer that has values alone.
-    value_bits : tuple of int
-        Bits of another symbol in each layer, 0 to 8.
     entries : int
         Entries of each codebook: a multiple of 4 up to 256. 0 where there is none.
 
     Raises
     ------
     ValueError
-        If anything is out of range.
+        If there can't be so many.
     """
 
-    weights: tuple[int, ...]
-    run_bits: tuple[int, ...]
-    value_bits: tuple[int, ...]
     entries: int = 0
 
     def __post_init__(self) -> None:
-        for label, widths in (("Runs", self.run_bits), ("Values", self.value_bits)):
-            if len(widths) != len(self.weights):
-                raise ValueError(f"{label} must have {len(self.weights)} widths, "
-                                 f"not {len(widths)}")
-            for width in widths:
-                if not 0 <= width <= MAX_FIELD_BITS:
-                    raise ValueError(f"{label} must have 0 to {MAX_FIELD_BITS} bits, not {width}")
-        check_entries(self.entries)
-
-    @property
-    def greatest(self) -> tuple[int, ...]:
-        """The greatest symbol that each layer may have."""
-        return tuple(min(255, (1 << value) - (not run))
-                     for run, value in zip(self.run_bits, self.value_bits, strict=True))
+        if not 0 <= self.entries <= MAX_ENTRIES or self.entries % 4:
+            raise ValueError(f"Codebooks must have a multiple of 4 entries, up to {MAX_ENTRIES}, "
+                             f"not {self.entries}")
 
 
-def check_entries(entries: int) -> None:
-    if not 0 <= entries <= MAX_ENTRIES or entries % 4:
-        raise ValueError(f"Codebooks must have a multiple of 4 entries, up to {MAX_ENTRIES}, "
-                         f"not {entries}")
+@dataclass(frozen=True)
+class RiceCode(PlainCode):
+    """A Golomb-Rice code. Its parameters are in the coded data."""
+
+
+@dataclass(frozen=True)
+class RunLengthCode(PlainCode):
+    """A run-length code. The widths of its fields are in the coded data."""
 
 
 CodeTable = RawTable | PrefixTable | TansCode | RiceCode | RunLengthCode
