@@ -12,12 +12,11 @@ import numpy as np
 
 from sim.verilator import (SimulationError, compile_board, compile_for_cocotb, run_cocotb)
 from sw import golden
-from sw.format.layers import Operation
 from sw.format.status import Counter
 from sw.format.target import Target
 from sw.host.client import Link, LinkError
 from sw.image import Image, read_image
-from sw.schedule import place_activations
+from sw.schedule import computed, place_activations
 
 
 __all__ = ["Part", "Simulation", "count_toggles", "simulate"]
@@ -122,11 +121,23 @@ class Simulation:
 
     @property
     def layer_utilisation(self):
-        """The same for each layer; None for pooling."""
+        """The same for each layer that the accelerator computes; None without weights."""
         return [
-            layer.descriptor.macs / (cycles * self.target.rows * self.target.columns)
-            if layer.descriptor.operation in (Operation.CONV2D, Operation.FULLY_CONNECTED) else None
-            for layer, cycles in zip(self.image.network.layers, self.layer_cycles, strict=True)]
+            layer.macs / (cycles * self.target.rows * self.target.columns)
+            if layer.operation.has_weights else None
+            for layer, cycles in zip(scheduled_layers(self.image), self.layer_cycles, strict=True)]
+
+
+def scheduled_layers(image: Image):
+    """Return the descriptors of the layers that an accelerator computes."""
+    layers = [layer.descriptor for layer in image.network.layers]
+    return [layers[number] for number in computed(layers)]
+
+
+def expected_outputs(image: Image, x: np.ndarray):
+    """Return what an accelerator makes of int8 inputs, by the golden model: shape (n, outputs)."""
+    last = computed([layer.descriptor for layer in image.network.layers])[-1]
+    return golden.run(image.network, x)[last].reshape(len(x), -1)
 
 
 def simulate(parts, *, target: Target, verilog: str, top: str, bench: str, clock_hz: int,
@@ -177,7 +188,7 @@ def simulate(parts, *, target: Target, verilog: str, top: str, bench: str, clock
                 "input_address": addresses[0],
                 "output_address": addresses[-1],
                 "output_bytes": int(np.prod(layers[-1].output_shape)),
-                "layers": len(layers),
+                "layers": len(computed(layers)),
             })
         job_file = work / "job.json"
         job_file.write_text(json.dumps(job))
@@ -189,7 +200,7 @@ def simulate(parts, *, target: Target, verilog: str, top: str, bench: str, clock
     return [
         Simulation(
             image=image, target=target, outputs=results[f"outputs{number}"],
-            expected=golden.run(image.network, part.x)[-1].reshape(len(part.x), -1),
+            expected=expected_outputs(image, part.x),
             counters=results[f"counters{number}"], layer_ends=results[f"layer_ends{number}"],
             layer_waiting=results[f"layer_waiting{number}"],
             rtl_sha256=hashlib.sha256(verilog.encode()).hexdigest())

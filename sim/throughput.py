@@ -1,6 +1,7 @@
 """Throughput: the cycles of a simulated accelerator beside those predicted."""
 
 from sw.cycles import predict
+from sw.schedule import computed
 
 
 __all__ = ["report_throughput"]
@@ -14,9 +15,10 @@ def report_throughput(simulation, names):
     simulation : Simulation
         What was simulated.
     names : sequence of str
-        What the layers are called.
+        What the network's layers are called.
     """
     prediction = predict(simulation.image, simulation.target)
+    numbers = computed([layer.descriptor for layer in simulation.image.network.layers])
     return {
         "cycles_per_inference": simulation.cycles,
         "predicted_cycles": prediction.cycles,
@@ -29,7 +31,8 @@ def report_throughput(simulation, names):
              "predicted_stall_cycles": layer.waiting, "binds": layer.binds,
              "mac_utilisation": utilisation}
             for name, cycles, stalls, layer, utilisation in zip(
-                names, simulation.layer_cycles, simulation.layer_stalls, prediction.layers,
-                simulation.layer_utilisation, strict=True)],
+                [names[number] for number in numbers], simulation.layer_cycles,
+                simulation.layer_stalls, prediction.layers, simulation.layer_utilisation,
+                strict=True)],
         "simulated_rtl_sha256": simulation.rtl_sha256,
     }

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .codecs import (CODECS, SHAPES, Codec, Decoder, HuffmanCodec, TansCodec, codec_name,
                      layer_bits)
 from .format.sections import FormatError
-from .format.target import PRESETS, Target
+from .format.target import PRESETS, Target, larger
 from .format.tables import AutomatonShape, PrefixTable, RawShape, TansShape
 from .image import Image, build_image, load_image, read_image
 from .metrics import Distortion, Size, distortion, entropy
@@ -25,6 +25,7 @@ from .quantize import (CodebookQuantiser, FloatArray, Grid, StepQuantiser, Symbo
                        UniformQuantiser, check_zeros, correct_biases, prune, quantise)
 from .quantize.compensated import compensate
 from .quantize.grid import zigzag, zigzag_symbols
+from .schedule import ScheduleError
 from .score import answer, score
 from .zoo import (IMPORTERS, Data, load_calibration, load_data, load_labelled, load_network,
                   load_source)
@@ -139,7 +140,8 @@ def compress(model: str | Path, plan: Plan | None = None, *,
     plan : Plan, optional
         How.
     target : Target, optional
-        What will run the network; None for an image without a schedule, of any network.
+        What will run the network, or the next larger one of its device where that is too small;
+        None for an image without a schedule, of any network.
     data : Path, optional
         npz file of held-out inputs ``x`` and their classes ``y``, by default the one beside an npz
         model. Here and in ``calibration``, int8 inputs of an int8 model are taken as it takes them,
@@ -177,7 +179,7 @@ def compress(model: str | Path, plan: Plan | None = None, *,
             grids, symbols = found.grids, list(found.symbols)
             restored = [grid.restore(chosen) for grid, chosen in zip(grids, symbols, strict=True)]
             network = quantised_network(source, trained, found.network, samples.calibration, grids,
-                                        symbols, as_tflite=target is None)
+                                        symbols)
         else:
             # Layers of models from elsewhere are scaled anyhow: errors count relative to weights.
             importance = relative(weights) if is_foreign(model) else None
@@ -189,7 +191,7 @@ def compress(model: str | Path, plan: Plan | None = None, *,
             corrected = (correct_biases(trained, restored, samples.calibration)
                          if samples.calibration.size else trained)
             network = quantised_network(source, trained, corrected, samples.calibration, grids,
-                                        symbols, as_tflite=target is None)
+                                        symbols)
         contents, decoder, target = smallest(possible, target, lambda decoder, target: build_image(
             network, grids, symbols, target, decoder))
         if target is None and isinstance(decoder, TansShape) and network is not source:
@@ -270,6 +272,8 @@ def smallest(possible: Sequence[Decoder], target: Target | None,
              ) -> tuple[bytes, Decoder, Target | None]:
     """Return the smallest image that one of several decoders reads, which one, and its target.
 
+    Where a target is too small, the next `larger` one of its device is tried.
+
     Raises
     ------
     ValueError
@@ -284,9 +288,13 @@ def smallest(possible: Sequence[Decoder], target: Target | None,
             found.append((build(decoder, aimed), decoder, aimed))
         except ValueError as error:
             refusals.append(error)
-    if not found:
-        raise refusals[0]
-    return min(found, key=lambda image: len(image[0]))
+    if found:
+        return min(found, key=lambda image: len(image[0]))
+    beyond = [refusal for refusal in refusals if isinstance(refusal, ScheduleError)]
+    roomier = larger(target) if target and beyond else None
+    if roomier:
+        return smallest(possible, roomier, build)
+    raise (beyond or refusals)[0]
 
 
 def sort_channels(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbols],
@@ -366,14 +374,13 @@ def greatest_integer(decoder: Decoder) -> int:
 
 def quantised_network(source: FloatNetwork | Network, trained: FloatNetwork,
                       corrected: FloatNetwork, calibration: NDArray[Any], grids: Sequence[Grid],
-                      symbols: Sequence[Symbols], *, as_tflite: bool) -> Network:
+                      symbols: Sequence[Symbols]) -> Network:
     """Return ``source`` with the weights that symbols stand for and the biases of ``corrected``."""
     weights = [(grid.integers(chosen), grid.scale)
                for grid, chosen in zip(grids, symbols, strict=True)]
     if isinstance(source, Network):
         return replace_weights(source, corrected, weights)
-    return integer_network(corrected, calibrate(trained, calibration), weights,
-                           as_tflite=as_tflite)
+    return integer_network(corrected, calibrate(trained, calibration), weights)
 
 
 @contextmanager
@@ -402,6 +409,9 @@ def measure_image(path: Path, model: str | Path, *, target: Target = DEFAULT_TAR
     try:
         table = load_image(path).table
         target = target.with_decoder(table.shape if isinstance(table, PrefixTable) else RawShape())
+        roomier = larger(target)
+        if roomier and load_image(path).target_hash == roomier.hash:
+            target = roomier
         image = load_image(path, target=target)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
@@ -418,8 +428,9 @@ def measure_image(path: Path, model: str | Path, *, target: Target = DEFAULT_TAR
 
 
 def check_network(network: Network, trained: FloatNetwork) -> None:
-    if network.input != trained.input:
-        raise ValueError(f"input must be {trained.input}, not {network.input}")
+    source = replace(trained.input, scale=float(np.float32(trained.input.scale)))
+    if network.input != source:
+        raise ValueError(f"input must be {source}, not {network.input}")
     if len(network.layers) != len(trained.layers):
         raise ValueError(f"it must have {len(trained.layers)} layers, not {len(network.layers)}")
     for layer, wanted in zip(network.layers, trained.layers, strict=True):
@@ -428,7 +439,8 @@ def check_network(network: Network, trained: FloatNetwork) -> None:
         inputs += [stored.addend] if stored.addend else []
         expected = wanted.describe([Quantisation(*given) for given in inputs],
                                    Quantisation(stored.output_scale, stored.output_zero_point))
-        for name, value in vars(replace(expected, codebook=stored.codebook)).items():
+        for name, value in vars(replace(
+                expected, rounding=stored.rounding, codebook=stored.codebook)).items():
             if getattr(stored, name) != value:
                 raise ValueError(f"{name.replace('_', ' ')} of {wanted.name} must be {value!r}, "
                                  f"not {getattr(stored, name)!r}")

@@ -9,8 +9,8 @@ from .codecs.huffman import HuffmanCodec, chunks
 from .format.schedule import Dataflow, ScheduleRecord
 from .format.tables import GROUP, AutomatonShape, PrefixTable, RawShape
 from .format.target import Target
-from .format.timing import (FETCH_CYCLES, JOB_CYCLES, RECORD_CYCLES, decoder_latency, drain_cycles,
-                            groups_ahead)
+from .format.timing import (FETCH_CYCLES, JOB_CYCLES, RECORD_CYCLES, TABLE_CYCLES,
+                            decoder_latency, drain_cycles, groups_ahead, output_cycles)
 from .image import Image
 
 
@@ -30,7 +30,7 @@ class LayerCycles:
     binds : str
         What takes longest: ``"decoder"``, ``"outputs"`` (requantisers), ``"rows"`` or ``"columns"``
         (the array, with idle rows or columns), ``"array"`` (the array, well used) or
-        ``"activations"`` (pooling).
+        ``"activations"`` (pooling, depthwise convolution, addition: one column a row).
     """
 
     cycles: int
@@ -131,18 +131,19 @@ def predict(image: Image, target: Target) -> Prediction:
         cycle = layer_start + 1 + RECORD_CYCLES
         waiting = filling = 0
         last_beat = -target.rows
+        if record.dataflow is Dataflow.ADD:
+            cycle += TABLE_CYCLES
         for tile in range(record.tiles):
-            if record.dataflow is Dataflow.DENSE:
-                outputs = record.outputs_last if tile == record.tiles - 1 else record.outputs
+            outputs = record.outputs_last if tile == record.tiles - 1 else record.outputs
+            if record.dataflow.has_weights:
                 begin = max(filler, freed[1] + 1) + 1
-                filled = decoder.fill(begin + JOB_CYCLES, transfers(record.kernel_row),
-                                      outputs * record.kernel_rows)
+                filled = decoder.fill(begin + JOB_CYCLES, *kernel_rows(record, outputs))
                 filling += filled - begin
                 filler = filled + 1
                 waiting += max(0, filled + 2 - cycle)
                 cycle = max(cycle, filled + 2)
-            last_beat = end_of_tile(record, target, cycle, last_beat)
-            if record.dataflow is Dataflow.DENSE:
+            last_beat = end_of_tile(record, target, outputs, cycle, last_beat)
+            if record.dataflow.has_weights:
                 freed = [last_beat, freed[0]]
             cycle = last_beat + 1
         layer_end = last_beat + drain_cycles(target)
@@ -151,24 +152,28 @@ def predict(image: Image, target: Target) -> Prediction:
     return Prediction(tuple(layers))
 
 
-def transfers(kernel_row: int) -> list[int]:
-    """Return the weights of each transfer of a kernel row."""
-    whole, rest = divmod(kernel_row, GROUP)
-    return [GROUP] * whole + [rest] * (rest > 0)
+def kernel_rows(record: ScheduleRecord, outputs: int) -> tuple[list[int], int]:
+    """Return the weights of each transfer of a kernel row, and the kernel rows of a tile."""
+    if record.dataflow is Dataflow.DEPTHWISE:
+        return [1], outputs * record.kernel_row
+    whole, rest = divmod(record.kernel_row, GROUP)
+    return [GROUP] * whole + [rest] * (rest > 0), outputs * record.kernel_rows
 
 
-def end_of_tile(record: ScheduleRecord, target: Target, cycle: int, last_beat: int) -> int:
+def end_of_tile(record: ScheduleRecord, target: Target, outputs: int, cycle: int, last_beat: int
+                ) -> int:
     """Return the cycle of a tile's last beat, if it can begin in ``cycle``."""
+    pause = output_cycles(target, outputs)
     beats = record.kernel_rows * record.beats
-    pause = target.rows // target.requantisers
     windows = record.out_height * record.out_width
-    return max(cycle + beats, last_beat + pause) + (windows - 1) * max(beats, pause)
+    first = max(cycle + beats, last_beat + output_cycles(target, record.outputs))
+    return first + (windows - 1) * max(beats, pause)
 
 
 def binding(record: ScheduleRecord, target: Target, filling: int) -> str:
     windows = record.tiles * record.out_height * record.out_width
     array = windows * record.kernel_rows * record.beats
-    outputs = windows * target.rows // target.requantisers
+    outputs = windows * output_cycles(target, record.outputs)
     if max(outputs, filling) > array:
         return "decoder" if filling > outputs else "outputs"
     if record.dataflow is not Dataflow.DENSE:

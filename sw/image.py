@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .codecs import (CODECS, Codec, Decoder, HuffmanCodec, RawCodec, TansCodec, codec_name, decode)
-from .format.layers import LayerDescriptor
+from .format.layers import RECORDS, LayerDescriptor, Operation
 from .format.schedule import RECORD_WORDS, ScheduleRecord
 from .format.sections import (HEADER_WORDS, MAX_WORDS, FormatError, Section, check_weights, crc32,
                               pack_code, pack_header, pack_network, unpack_code, unpack_header,
@@ -21,7 +21,7 @@ from .format.target import Target
 from .network import Layer, Network
 from .quantize import Grid, Symbols
 from .quantize.grid import zigzag
-from .schedule import ScheduleError, pooling_channel, schedule
+from .schedule import ScheduleError, addition_channels, computed, pooling_channel, schedule
 
 
 __all__ = ["NO_TARGET", "WEIGHT_SECTIONS", "Image", "build_image", "load_image", "read_image",
@@ -139,7 +139,7 @@ def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbo
         Section.SCHEDULE: b"".join(record.pack() for record in records),
         Section.BIAS: bias.astype("<i4").tobytes(),
         Section.MULTIPLIER: multiplier.astype("<i4").tobytes(),
-        Section.SHIFT: np.pad(shift, (0, -len(shift) % 4)).astype("i1").tobytes(),
+        Section.SHIFT: shift.astype("i1").tobytes(),
         Section.CODE: pack_code(table),
         Section.CODEBOOK: np.array(codebooks, np.int8).tobytes(),
         Section.CODED_DATA: coded,
@@ -237,21 +237,39 @@ def most_shift(scheduled: bool) -> int:
 def channel_records(network: Network, most: int
                     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return biases, with the inputs' zero point folded in, multipliers and shifts."""
-    parts: list[tuple[Sequence[int], Sequence[int], Sequence[int]]] = []
+    parts: list[Sequence[Sequence[int]]] = []
     for layer in network.layers:
         if layer.weights is None:
-            if layer.descriptor.operation.pools:
-                multiplier, shift = pooling_channel(layer.descriptor)
-                parts.append(([0], [multiplier], [shift]))
+            parts.append(list(zip(*fixed_channels(layer.descriptor), strict=True)))
             continue
         if layer.shift.min() < -31 or layer.shift.max() > most:
             raise ValueError(f"{layer.name}: shifts must be -31 to {most}, "
                              f"not {layer.shift.min()} to {layer.shift.max()}")
         folded = layer.bias - zero_point_sums(layer.descriptor, layer.weights)
-        parts.append((folded.tolist(), layer.multiplier.tolist(), layer.shift.tolist()))
-    bias, multipliers, shifts = (np.concatenate([part[field] for part in parts]).astype(np.int64)
-                                 for field in range(3))
+        parts.append([filled(field.tolist())
+                      for field in (folded, layer.multiplier, layer.shift)])
+    bias, multipliers, shifts = (
+        np.concatenate([part[field] for part in parts if part]).astype(np.int64)
+        for field in range(3))
     return bias, multipliers, shifts
+
+
+def fixed_channels(layer: LayerDescriptor) -> list[tuple[int, int, int]]:
+    """Return the channel records of a layer without weights, as they must be."""
+    if layer.operation.pools:
+        return filled([(0, *pooling_channel(layer))])
+    if layer.operation is Operation.ADD:
+        outputs, *inputs = addition_channels(layer)
+        return filled([outputs]) + filled(inputs)
+    return []
+
+
+Item = TypeVar("Item")
+
+
+def filled(records: list[Item]) -> list[Item]:
+    """Return ``records``, the last one repeated up to a multiple of ``RECORDS``."""
+    return records + records[-1:] * (-len(records) % RECORDS)
 
 
 def zero_point_sums(layer: LayerDescriptor, weights: NDArray[np.int8]) -> NDArray[np.int64]:
@@ -300,7 +318,8 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
     target_hash, words = unpack_header(image)
     sections = unpack_sections(image, words)
     source, descriptors = unpack_network(sections[Section.NETWORK])
-    records = unpack_schedule(sections[Section.SCHEDULE], len(descriptors), target_hash)
+    numbers = computed(descriptors)
+    records = unpack_schedule(sections[Section.SCHEDULE], len(numbers), target_hash)
     table = unpack_code(sections[Section.CODE], filters_of(descriptors))
     if sections[Section.CODE] != pack_code(table):
         raise FormatError("code: what isn't used must be zero, and nothing may follow")
@@ -314,9 +333,10 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
     for number, layer in enumerate(descriptors):
         if layer.codebook >= max(1, len(codebooks)):
             raise FormatError(f"network: layer {number}: there is no codebook {layer.codebook}")
-        if records and records[number].codebook != layer.codebook:
-            raise FormatError(f"schedule: record {number} must name codebook {layer.codebook}, as "
-                              f"its layer does, not {records[number].codebook}")
+    for number, record in zip(numbers, records, strict=False):
+        if record.codebook != descriptors[number].codebook:
+            raise FormatError(f"schedule: layer {number} must have codebook "
+                              f"{descriptors[number].codebook}, not {record.codebook}")
 
     count = sum(layer.weights for layer in descriptors)
     flat = decode(sections[Section.CODED_DATA], table, count)
@@ -444,17 +464,15 @@ def unpack_codebooks(data: bytes, table: CodeTable) -> tuple[tuple[int, ...], ..
 
 def unpack_layers(sections: dict[Section, bytes], descriptors: Sequence[LayerDescriptor],
                   weights: Sequence[NDArray[np.int8]], most: int) -> tuple[Layer, ...]:
-    channels = sum(layer.channels for layer in descriptors)
+    channels = sum(layer.records for layer in descriptors)
     for section, size in ((Section.BIAS, channels * 4), (Section.MULTIPLIER, channels * 4),
-                          (Section.SHIFT, channels + -channels % 4)):
+                          (Section.SHIFT, channels)):
         if len(sections[section]) != size:
-            raise FormatError(f"section {section.name}: {channels} channels take {size} bytes, "
-                              f"not {len(sections[section])}")
+            raise FormatError(f"section {section.name}: {channels} channel records take {size} "
+                              f"bytes, not {len(sections[section])}")
     bias = np.frombuffer(sections[Section.BIAS], "<i4").astype(np.int64)
     multiplier = np.frombuffer(sections[Section.MULTIPLIER], "<i4").astype(np.int32)
     shift = np.frombuffer(sections[Section.SHIFT], np.int8)
-    if shift[channels:].any():
-        raise FormatError("section SHIFT: padding must be zero")
     if multiplier.min() < 1:
         raise FormatError(f"section MULTIPLIER: multipliers must be 1 to 2**31 - 1, "
                           f"not {multiplier.min()}")
@@ -467,16 +485,19 @@ def unpack_layers(sections: dict[Section, bytes], descriptors: Sequence[LayerDes
     base = 0
     for number, layer in enumerate(descriptors):
         name = f"{layer.operation.name.lower()}_{number}"
-        rows = slice(base, base + layer.channels)
-        base += layer.channels
+        found = [(int(bias[row]), int(multiplier[row]), int(shift[row]))
+                 for row in range(base, base + layer.records)]
+        rows = slice(base, base + layer.output_shape[2])
+        base += layer.records
         if not layer.operation.has_weights:
-            if layer.operation.pools:
-                record = (bias[rows][0], multiplier[rows][0], shift[rows][0])
-                if record != (0, *pooling_channel(layer)):
-                    raise FormatError(f"layer {number}: pooling can't have the channel record "
-                                      f"{record}")
+            for record, wanted in zip(found, fixed_channels(layer), strict=True):
+                if record != wanted:
+                    raise FormatError(f"layer {number}: {layer.operation.name.lower()} must have "
+                                      f"the channel record {wanted}, not {record}")
             layers.append(Layer.without_arrays(name, layer))
             continue
+        if found != filled(found[:layer.output_shape[2]]):
+            raise FormatError(f"layer {number}: its last channel record must fill up its others")
         integers = next(remaining)
         unfolded = bias[rows] + zero_point_sums(layer, integers)
         if unfolded.min() < -1 << 31 or unfolded.max() >= 1 << 31:

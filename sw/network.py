@@ -16,7 +16,7 @@ from sw.windows import places, taps, weighted_sums
 
 __all__ = ["Activation", "FloatLayer", "FloatNetwork", "Layer", "Network", "Quantisation",
            "calibrate", "calibrate_input", "float_network", "integer_network", "quantise_input",
-           "quantise_multiplier", "replace_weights", "requantisation"]
+           "quantise_multiplier", "replace_weights"]
 
 
 FloatArray = NDArray[np.float32]
@@ -332,7 +332,7 @@ def check_arrays(name: str, descriptor: LayerDescriptor, weights: NDArray[Any] |
     found = None if weights is None else weights.shape
     if found != descriptor.weight_shape:
         raise ValueError(f"{name}: weights must have shape {descriptor.weight_shape}, not {found}")
-    expected = descriptor.channels if descriptor.operation.has_weights else 0
+    expected = descriptor.output_shape[2] if descriptor.operation.has_weights else 0
     for label, record in records.items():
         found = (0,) if record is None else record.shape
         if found != (expected,):
@@ -388,8 +388,8 @@ def calibrate(network: FloatNetwork, x: ArrayLike) -> tuple[Quantisation, ...]:
     return tuple(chosen[1:])
 
 
-def quantise_multiplier(real: NDArray[np.float64], *,
-                        once: bool = False) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+def quantise_multiplier(real: NDArray[np.float64]
+                        ) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
     """Return multipliers and shifts that stand for ``real`` factors: TFLite's QuantizeMultiplier.
 
     ``real`` is about ``multiplier / 2**31 * 2**shift``.
@@ -398,9 +398,6 @@ def quantise_multiplier(real: NDArray[np.float64], *,
     ----------
     real : array of float64
         Factors from sums to outputs.
-    once : bool
-        Whether results are to be rounded once, not twice: then no shift goes to the right, and
-        multipliers may have fewer than 31 significant bits.
 
     Raises
     ------
@@ -411,28 +408,18 @@ def quantise_multiplier(real: NDArray[np.float64], *,
         raise ValueError(f"Factors from sums to outputs must be 2**-32 to 2**30, not "
                          f"{real.min():.3g} to {real.max():.3g}")
     shift = np.frexp(real)[1]
-    if once:
-        shift = np.maximum(shift, 0)
     multiplier = np.floor(np.ldexp(real, 31 - shift) + 0.5).astype(np.int64)
     rounded_up = multiplier == 1 << 31
     return (np.where(rounded_up, 1 << 30, multiplier).astype(np.int32),
             (shift + rounded_up).astype(np.int8))
 
 
-def requantisation(operation: Operation,
-                   real: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
-    """Return multipliers and shifts with which a layer's sums become its outputs, as in TFLite.
-
-    LiteRT's reference kernels round twice in convolutions, but since version 2 round the exact
-    product once in fully-connected layers (google-ai-edge/LiteRT#8567).
-    """
-    return quantise_multiplier(real, once=operation is Operation.FULLY_CONNECTED)
-
-
 def integer_network(network: FloatNetwork, outputs: Sequence[Quantisation],
-                    weights: Sequence[tuple[Int8Array, ArrayLike]], *,
-                    as_tflite: bool = False) -> Network:
-    """Return ``network`` in integers.
+                    weights: Sequence[tuple[Int8Array, ArrayLike]]) -> Network:
+    """Return ``network`` in integers, which compute what a TFLite model of it does.
+
+    Scales are rounded to float32. LiteRT's reference kernels round twice in convolutions, but since
+    version 2 round the exact product once in fully-connected layers (google-ai-edge/LiteRT#8567).
 
     Parameters
     ----------
@@ -441,34 +428,29 @@ def integer_network(network: FloatNetwork, outputs: Sequence[Quantisation],
     weights : sequence of (array of int8, array of float)
         For each layer that has weights: its weights as a quantiser chose them, shape (Cout, KH, KW,
         Cin), and what one unit stands for, in each filter or in all.
-    as_tflite : bool
-        Whether to compute what a TFLite model of the network does, and targets can't yet: scales
-        are rounded to float32, and fully-connected layers round the exact product once.
 
     Raises
     ------
     ValueError
         If shapes don't fit, a scale isn't positive, or a bias or a sum needs more than 32 bits.
     """
-    if as_tflite:
-        network = replace(network, input=replace(network.input,
-                                                 scale=float(np.float32(network.input.scale))))
-        outputs = [replace(output, scale=float(np.float32(output.scale))) for output in outputs]
+    network = replace(network, input=replace(network.input,
+                                             scale=float(np.float32(network.input.scale))))
+    outputs = [replace(output, scale=float(np.float32(output.scale))) for output in outputs]
     layers = []
     made = [Quantisation(network.input.scale, network.input.zero_point)]
     remaining = iter(weights)
     for layer, after in zip(network.layers, outputs, strict=True):
         inputs = [made[-back] for back in layer.inputs]
         descriptor = layer.describe(inputs, after)
-        if as_tflite and layer.operation is Operation.FULLY_CONNECTED:
+        if layer.operation is Operation.FULLY_CONNECTED:
             descriptor = replace(descriptor, rounding=Rounding.ONCE)
         if layer.bias is None:
             layers.append(Layer.without_arrays(layer.name, descriptor))
         else:
             integers, scale = next(remaining)
-            if as_tflite:
-                scale = np.asarray(scale, np.float32)
-            layers.append(weighted_layer(layer.name, descriptor, layer.bias, integers, scale))
+            layers.append(weighted_layer(layer.name, descriptor, layer.bias, integers,
+                                         np.asarray(scale, np.float32)))
         made.append(after)
     return Network(network.name, network.input, tuple(layers))
 
@@ -482,9 +464,7 @@ def weighted_layer(name: str, descriptor: LayerDescriptor, biases: FloatArray, w
     if np.abs(bias).max() >= 1 << 31:
         raise ValueError(f"{name}: biases must fit 32 bits, not reach {np.abs(bias).max():.0f}")
     real = descriptor.input_scale * scales / descriptor.output_scale
-    multiplier, shift = (
-        requantisation(descriptor.operation, real) if descriptor.rounding is Rounding.TWICE
-        else quantise_multiplier(real))
+    multiplier, shift = quantise_multiplier(real)
     return Layer(name, descriptor, weights, scales, bias.astype(np.int32), multiplier, shift)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import cache
-from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -10,54 +9,81 @@ import numpy as np
 from sw.format.layers import LayerDescriptor, Operation, Rounding
 from sw.format.schedule import POOL_WEIGHT, Dataflow, ScheduleRecord
 from sw.format.target import Target
-from sw.golden import requantise
+from sw.golden import ADD_SHIFT, requantise
 from sw.network import quantise_multiplier
 
 
-__all__ = ["ScheduleError", "place_activations", "pooling_channel", "schedule"]
+__all__ = ["ScheduleError", "addition_channels", "computed", "place_activations",
+           "pooling_channel", "schedule"]
 
-
-#: What targets can run, in a chain.
-OPERATIONS = (Operation.CONV2D, Operation.FULLY_CONNECTED, Operation.AVERAGE_POOL,
-              Operation.MAX_POOL)
 
 #: The largest window of average pooling, in pixels.
 MAX_WINDOW = 4096
+
+#: Layers that change no value where they stand: a softmax at the end is the host's.
+FREE = (Operation.RESHAPE, Operation.SOFTMAX)
 
 
 class ScheduleError(ValueError):
     """A network that a target can't run. The message says what exceeds what."""
 
 
+def computed(layers: Sequence[LayerDescriptor]) -> tuple[int, ...]:
+    """Return the numbers of the layers that a target computes, those with a schedule record."""
+    return tuple(number for number, layer in enumerate(layers) if layer.operation not in FREE)
+
+
 def place_activations(layers: Sequence[LayerDescriptor], target: Target) -> tuple[int, ...]:
     """Return the byte address of the input and of every layer's output.
 
-    A layer reads one end of the activation memory and writes the other.
+    Outputs lie at one end of the activation memory and the other by turns, as near to it as those
+    that are still needed allow.
 
     Raises
     ------
     ScheduleError
-        If a layer's input and output don't fit the activation memory together.
+        If they don't fit.
     """
-    sizes = [int(np.prod(layers[0].input_shape)),
-             *(int(np.prod(layer.output_shape)) for layer in layers)]
-    for number, (before, after) in enumerate(pairwise(sizes)):
-        if before + after > target.activation_bytes:
-            raise ScheduleError(
-                f"layer {number}: input and output need {before + after} bytes of activation "
-                f"memory, {before + after - target.activation_bytes} more than the target's "
-                f"{target.activation_bytes}")
-    return tuple(target.activation_bytes - size if number % 2 else 0
-                 for number, size in enumerate(sizes))
+    size = target.activation_bytes
+    # Which tensor another one is: the input is 0, layer n makes n + 1.
+    tensors = [0]
+    needed_until = {0: -1}
+    for number, layer in enumerate(layers):
+        for back in layer.inputs:
+            needed_until[tensors[number + 1 - back]] = number
+        made = tensors[number + 1 - layer.inputs[0]] if layer.operation in FREE else number + 1
+        tensors.append(made)
+        needed_until.setdefault(made, number)
+    needed_until[tensors[-1]] = len(layers)
+
+    addresses: dict[int, int] = {}
+    used: list[tuple[int, int, int]] = []
+    for number in (-1, *computed(layers)):
+        shape = layers[0].input_shape if number < 0 else layers[number].output_shape
+        length, tensor = prod(shape), number + 1
+        used = [place for place in used if needed_until[place[2]] >= number]
+        whole = length + sum(end - start for start, end, _ in used)
+        if whole > size:
+            raise ScheduleError(f"layer {max(number, 0)}: input and output need {whole} bytes of "
+                                f"activation memory, {whole - size} more than the target's {size}")
+        gaps = [(low, high - length) for low, high in zip(
+            (0, *(end for _, end, _ in used)), (*(start for start, _, _ in used), size),
+            strict=True) if high - low >= length]
+        if not gaps:
+            raise ScheduleError(f"layer {max(number, 0)}: its {length} output bytes don't fit the "
+                                f"activation memory beside others in one piece")
+        addresses[tensor] = gaps[-1][1] if tensor % 2 else gaps[0][0]
+        used = sorted([*used, (addresses[tensor], addresses[tensor] + length, tensor)])
+    return tuple(addresses[tensor] for tensor in tensors)
 
 
 def schedule(layers: Sequence[LayerDescriptor], target: Target) -> tuple[ScheduleRecord, ...]:
-    """Return each layer's schedule record.
+    """Return the schedule record of each layer that a target computes.
 
     Parameters
     ----------
     layers : sequence of LayerDescriptor
-        The network; each layer's input is the output of the one before.
+        The network.
     target : Target
         What runs it.
 
@@ -66,49 +92,37 @@ def schedule(layers: Sequence[LayerDescriptor], target: Target) -> tuple[Schedul
     ScheduleError
         If the target can't run the network; the message names the layer and the excess.
     """
-    if not layers:
+    numbers = computed(layers)
+    if not numbers:
         raise ScheduleError("network must have a layer")
-    for number, layer in enumerate(layers):
-        check_layer(number, layer)
-    if len(layers) > target.layers:
-        raise ScheduleError(f"network has {len(layers)} layers, "
-                            f"{len(layers) - target.layers} more than the target's {target.layers}")
-    channels = sum(layer.channels for layer in layers)
+    for number, layer in enumerate(layers[:-1]):
+        if layer.operation is Operation.SOFTMAX:
+            raise ScheduleError(f"layer {number} (softmax): only the last layer may be one")
+    if len(numbers) > target.layers:
+        raise ScheduleError(f"network has {len(numbers)} layers, {len(numbers) - target.layers} "
+                            f"more than the target's {target.layers}")
+    channels = sum(layer.records for layer in layers)
     if channels > target.channels:
         raise ScheduleError(f"network has {channels} channel records, {channels - target.channels} "
                             f"more than the target's {target.channels}")
-    for number, (before, after) in enumerate(pairwise(layers)):
-        if np.prod(before.output_shape) != np.prod(after.input_shape):
-            raise ScheduleError(f"layer {number + 1}: input must have the {before.output_shape} "
-                                f"values of layer {number}, not {after.input_shape}")
 
     addresses = place_activations(layers, target)
     records = []
     channel_base = 0
-    for number, layer in enumerate(layers):
+    for number in numbers:
+        layer = layers[number]
         try:
-            records.append(make_record(layer, target, addresses[number], addresses[number + 1],
-                                       channel_base))
+            records.append(make_record(
+                layer, target, [addresses[number + 1 - back] for back in layer.inputs],
+                addresses[number + 1], channel_base))
         except ValueError as error:
             raise ScheduleError(
                 f"layer {number} ({layer.operation.name.lower()}): {error}") from error
-        channel_base += layer.channels
+        channel_base += layer.records
     return tuple(records)
 
 
-def check_layer(number: int, layer: LayerDescriptor) -> None:
-    place = f"layer {number} ({layer.operation.name.lower()})"
-    if layer.operation not in OPERATIONS:
-        known = ", ".join(operation.name.lower() for operation in OPERATIONS)
-        raise ScheduleError(f"{place}: targets can run {known} alone")
-    if layer.inputs != (1,):
-        raise ScheduleError(f"{place}: input must be made by the layer before, "
-                            f"not {layer.inputs[0]} back")
-    if layer.rounding is not Rounding.TWICE:
-        raise ScheduleError(f"{place}: targets can't round sums once")
-
-
-def make_record(layer: LayerDescriptor, target: Target, in_base: int, out_base: int,
+def make_record(layer: LayerDescriptor, target: Target, in_bases: Sequence[int], out_base: int,
                 channel_base: int) -> ScheduleRecord:
     height, width, in_channels = layer.input_shape
     out_channels = layer.output_shape[2]
@@ -123,34 +137,46 @@ def make_record(layer: LayerDescriptor, target: Target, in_base: int, out_base: 
             raise ScheduleError(f"{label} is {value} bytes, {value - most} more than a record's "
                                 f"{most}")
 
-    if layer.operation.has_weights:
-        dataflow = Dataflow.DENSE
-        kernel_row = kernel_width * in_channels
-        outputs = min(target.rows, out_channels)
-        beats, beat_step, tile_step = -(-kernel_row // target.columns), target.columns, 0
-        if kernel_height * beats > target.tile_words:
-            raise ScheduleError(
-                f"a filter takes {kernel_height * beats} words of {target.columns} weights, "
-                f"{kernel_height * beats - target.tile_words} more than the tile store's "
-                f"{target.tile_words}")
-    else:
-        maximum = layer.operation is Operation.MAX_POOL
-        dataflow = Dataflow.MAXIMUM if maximum else Dataflow.DIAGONAL
-        kernel_row = 0
-        outputs = min(target.rows, target.columns, out_channels)
-        beats, beat_step, tile_step = kernel_width, in_channels, outputs
-        if not maximum and (limit := average_limit(layer)):
-            raise ScheduleError(limit)
+    # Where rows don't share their inputs, each has one of its own.
+    outputs = min(target.rows, target.read_bytes, out_channels)
+    beats, beat_step, tile_step, kernel_row = kernel_width, in_channels, outputs, 0
+    match layer.operation:
+        case Operation.CONV2D | Operation.FULLY_CONNECTED:
+            dataflow = Dataflow.DENSE
+            kernel_row = kernel_width * in_channels
+            outputs = min(target.rows, out_channels)
+            beats, beat_step, tile_step = -(-kernel_row // target.columns), target.columns, 0
+        case Operation.DEPTHWISE_CONV2D:
+            dataflow = Dataflow.DEPTHWISE
+            kernel_row = kernel_height * kernel_width
+            if in_channels != out_channels:
+                raise ScheduleError(f"it must have one filter a channel, not "
+                                    f"{out_channels // in_channels}")
+        case Operation.ADD:
+            dataflow = Dataflow.ADD
+            beats, beat_step = 2, (in_bases[1] - in_bases[0]) & 0xffff
+        case Operation.MAX_POOL:
+            dataflow = Dataflow.MAXIMUM
+        case _:
+            dataflow = Dataflow.DIAGONAL
+            if limit := average_limit(layer):
+                raise ScheduleError(limit)
+    if dataflow.has_weights and kernel_height * beats > target.tile_words:
+        raise ScheduleError(
+            f"a filter takes {kernel_height * beats} words of {target.columns} weights, "
+            f"{kernel_height * beats - target.tile_words} more than the tile store's "
+            f"{target.tile_words}")
     tiles = -(-out_channels // outputs)
 
     return ScheduleRecord(
         dataflow=dataflow,
-        shared=int(not layer.operation.has_weights),
+        shared=int(not dataflow.has_weights),
         codebook=layer.codebook,
         fill=-128 if dataflow is Dataflow.MAXIMUM else layer.input_zero_point,
         activation_min=layer.activation_min,
         activation_max=layer.activation_max,
-        output_zero_point=layer.output_zero_point if layer.operation.has_weights else 0,
+        output_zero_point=0 if layer.operation.pools else layer.output_zero_point,
+        once=int(layer.rounding is Rounding.ONCE),
         tiles=tiles,
         outputs=outputs,
         outputs_last=out_channels - (tiles - 1) * outputs,
@@ -160,7 +186,7 @@ def make_record(layer: LayerDescriptor, target: Target, in_base: int, out_base: 
         beats=beats,
         beat_step=beat_step,
         tile_step=tile_step,
-        origin=(in_base - pad_top * row_bytes - pad_left * in_channels) & 0xffff,
+        origin=(in_bases[0] - pad_top * row_bytes - pad_left * in_channels) & 0xffff,
         row_bytes=row_bytes,
         in_height=height,
         x_start=-pad_left * in_channels,
@@ -173,6 +199,22 @@ def make_record(layer: LayerDescriptor, target: Target, in_base: int, out_base: 
         channel_base=channel_base,
         kernel_row=kernel_row,
     )
+
+
+def addition_channels(layer: LayerDescriptor) -> list[tuple[int, int, int]]:
+    """Return bias, multiplier and shift of an addition's outputs and of its two inputs.
+
+    An input's bias is its zero point. The outputs' is 0: they are rescaled sums of the rescaled
+    inputs, which are shifted to the left by ``ADD_SHIFT`` before that, as in TFLite.
+    """
+    assert layer.addend is not None
+    scale, zero_point = layer.addend
+    twice = 2 * max(layer.input_scale, scale)
+    factors = np.array([twice / ((1 << ADD_SHIFT) * layer.output_scale),
+                        layer.input_scale / twice, scale / twice])
+    multipliers, shifts = quantise_multiplier(factors)
+    return list(zip((0, layer.input_zero_point, zero_point), multipliers.tolist(), shifts.tolist(),
+                    strict=True))
 
 
 def pooling_channel(layer: LayerDescriptor) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from hw.engine.records import has_weights
 from hw.engine.sequencer import BEAT
 from hw.mac.array import MacArray
 from hw.mac.outputs import CHANNEL_WRITE, POSITION, OutputStage
@@ -39,6 +40,8 @@ class Datapath(wiring.Component):
         What to do each cycle.
     layer : In(LAYER)
         Range and zero point of the outputs; stable until they are written.
+    adds, prepare, base, prepared
+        As in `OutputStage`.
     tile_writes : In(stream.Signature(write_layout(target), always_ready=True))
         Weights for the tile store.
     channels : In(stream.Signature(CHANNEL_WRITE, always_ready=True))
@@ -62,6 +65,10 @@ class Datapath(wiring.Component):
         super().__init__({
             "beats": In(stream.Signature(BEAT, always_ready=True)),
             "layer": In(LAYER),
+            "adds": In(1),
+            "prepare": In(1),
+            "base": In(16),
+            "prepared": Out(1),
             "tile_writes": In(stream.Signature(write_layout(target), always_ready=True)),
             "channels": In(stream.Signature(CHANNEL_WRITE, always_ready=True)),
             "host_writes": In(stream.Signature(BYTE_WRITE, always_ready=True)),
@@ -81,7 +88,7 @@ class Datapath(wiring.Component):
         connect(m, flipped(self.tile_writes), tiles.writes)
         tile_delay = self.memory_latency - tiles.latency
         # Pooling has no tile of its own: the one at this address may be being filled.
-        tile_read = self.beats.valid & (beat.dataflow == Dataflow.DENSE)
+        tile_read = self.beats.valid & has_weights(beat.dataflow)
         m.d.comb += [
             tiles.reads.valid.eq(delay(m, tile_read, tile_delay, reset_less=False)),
             tiles.reads.payload.eq(delay(m, beat.weight, tile_delay)),
@@ -98,6 +105,9 @@ class Datapath(wiring.Component):
             read.inside.eq(beat.place.inside),
             read.fill.eq(beat.fill),
         ]
+        with m.If(beat.dataflow == Dataflow.ADD):
+            # Two tensors, none of which has padding.
+            m.d.comb += [read.offset.eq(0), read.row_bytes.eq(self.target.read_bytes)]
         with m.If(host_read):
             # The byte at the address, as the only one of its row.
             m.d.comb += [
@@ -136,7 +146,13 @@ class Datapath(wiring.Component):
 
         connect(m, array.sums, outputs.sums)
         connect(m, flipped(self.channels), outputs.channels)
-        m.d.comb += outputs.layer.eq(self.layer)
+        m.d.comb += [
+            outputs.layer.eq(self.layer),
+            outputs.adds.eq(self.adds),
+            outputs.prepare.eq(self.prepare),
+            outputs.base.eq(self.base),
+            self.prepared.eq(outputs.prepared),
+        ]
 
         # What the host writes comes straight from a block RAM, which is slow.
         host_write = delay(m, self.host_writes.payload, 1)

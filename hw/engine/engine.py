@@ -15,6 +15,7 @@ from hw.engine.records import ScheduleMemory
 from hw.engine.sequencer import Sequencer
 from hw.memory.weights import WRITE as WEIGHT_WRITE
 from hw.memory.weights import WeightMemory
+from sw.format.schedule import Dataflow
 from sw.format.status import Error, State
 from sw.format.timing import drain_cycles
 
@@ -172,6 +173,11 @@ class Engine(wiring.Component):
             datapath.layer.zero_point.eq(sequencer.record.output_zero_point.value),
             datapath.layer.minimum.eq(sequencer.record.activation.minimum),
             datapath.layer.maximum.eq(sequencer.record.activation.maximum),
+            datapath.layer.once.eq(sequencer.record.output_zero_point.once),
+            datapath.adds.eq(sequencer.record.flags.dataflow == Dataflow.ADD),
+            datapath.base.eq(sequencer.record.channel_base),
+            datapath.prepare.eq(sequencer.prepare),
+            sequencer.prepared.eq(datapath.prepared),
         ]
 
         rest_left = Signal(range(REST + 1), init=REST)

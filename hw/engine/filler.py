@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.decode.layouts import JOB, WEIGHTS
-from hw.engine.records import RecordReader
+from hw.engine.records import RecordReader, has_weights
 from hw.mac.tiles import write_layout
 from sw.format.schedule import RECORD_WORDS, Dataflow
 
@@ -70,6 +70,10 @@ class Filler(wiring.Component):
         m.d.comb += [self.address.eq(reader.address), reader.word.eq(self.word)]
         record = reader.record
 
+        # Depthwise weights have a word each, as if each were a kernel row.
+        depthwise = record.flags.dataflow == Dataflow.DEPTHWISE
+        kernel_rows = Mux(depthwise, record.kernel_row, record.kernel_rows)
+
         # Where the next weights belong. Kernel rows follow one another without a gap.
         tile = Signal()
         row = Signal(range(target.rows))
@@ -102,8 +106,8 @@ class Filler(wiring.Component):
         jobs_left = Signal(range(target.rows + 1))
         m.d.comb += [
             self.jobs.valid.eq(jobs_left != 0),
-            self.jobs.payload.kernel_rows.eq(record.kernel_rows),
-            self.jobs.payload.length.eq(record.kernel_row),
+            self.jobs.payload.kernel_rows.eq(kernel_rows),
+            self.jobs.payload.length.eq(Mux(depthwise, 1, record.kernel_row)),
             self.jobs.payload.codebook.eq(record.flags.codebook),
         ]
         with m.If(self.jobs.valid & self.jobs.ready):
@@ -130,7 +134,7 @@ class Filler(wiring.Component):
                         reader.base.eq(reader.base + RECORD_WORDS),
                         tiles_left.eq(record.tiles),
                     ]
-                    with m.If(record.flags.dataflow == Dataflow.DENSE):
+                    with m.If(has_weights(record.flags.dataflow)):
                         m.next = "Next tile"
                     with m.Else():
                         m.next = "Next layer"
@@ -140,7 +144,7 @@ class Filler(wiring.Component):
                     row.eq(0),
                     place.eq(0),
                     half.eq(0),
-                    kernel_rows_left.eq(record.kernel_rows),
+                    kernel_rows_left.eq(kernel_rows),
                     outputs_left.eq(outputs),
                 ]
                 with m.If(used != 2):
@@ -163,7 +167,7 @@ class Filler(wiring.Component):
                         m.d.sync += [
                             row.eq(row + 1),
                             place.eq(0),
-                            kernel_rows_left.eq(record.kernel_rows),
+                            kernel_rows_left.eq(kernel_rows),
                             outputs_left.eq(outputs_left - 1),
                         ]
                     with m.If(tile_ends):

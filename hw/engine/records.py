@@ -9,19 +9,18 @@ from sw.format.schedule import HALFWORDS, RECORD_WORDS, Dataflow
 from sw.format.timing import RECORD_CYCLES
 
 
-__all__ = ["RECORD", "RECORD_WORD", "WRITE", "RecordCheck", "RecordReader", "ScheduleMemory"]
+__all__ = ["RECORD", "RECORD_WORD", "WRITE", "RecordCheck", "RecordReader", "ScheduleMemory",
+           "has_weights"]
 
 
-FLAGS = data.StructLayout({
-    "dataflow": 2, "shared": 1, "unused": 1, "codebook": 4, "fill": signed(8),
-})
+FLAGS = data.StructLayout({"dataflow": Dataflow, "shared": 1, "codebook": 4, "fill": signed(8)})
 
 ACTIVATION = data.StructLayout({"minimum": signed(8), "maximum": signed(8)})
 
 SHAPES = {
     "flags": FLAGS,
     "activation": ACTIVATION,
-    "output_zero_point": data.StructLayout({"value": signed(8), "unused": 8}),
+    "output_zero_point": data.StructLayout({"value": signed(8), "once": 1, "unused": 7}),
     "x_start": signed(16),
     "y_start": signed(16),
 }
@@ -34,6 +33,11 @@ RECORD_WORD = data.StructLayout({"index": range(RECORD_WORDS), "data": 32})
 
 #: A word for the schedule memory.
 WRITE = data.StructLayout({"address": 16, "data": 32})
+
+
+def has_weights(dataflow):
+    """Return whether a `Dataflow` has weights, as a value."""
+    return Cat(dataflow == one for one in Dataflow if one.has_weights).any()
 
 
 class RecordReader(wiring.Component):
@@ -129,15 +133,15 @@ class RecordCheck(wiring.Component):
         word = Signal(data.ArrayLayout(16, 2))
         m.d.comb += word.eq(self.words.payload.data)
         fields = {name: word[number % 2] for number, name in enumerate(HALFWORDS)}
-        dataflow = Signal(2)
+        dataflow = Signal(Dataflow)
 
         outputs = ("outputs", "outputs_last")
         loops = ("tiles", "out_height", "out_width", "kernel_rows", "beats")
         rules = (
-            ("flags", fields["flags"][:2] <= max(Dataflow)),
+            ("flags", fields["flags"][:3] <= max(Dataflow)),
             *((name, fields[name] != 0) for name in (*loops, *outputs)),
             *((name, fields[name] <= self.target.rows) for name in outputs),
-            ("kernel_row", (fields["kernel_row"] != 0) | (dataflow != Dataflow.DENSE)),
+            ("kernel_row", (fields["kernel_row"] != 0) | ~has_weights(dataflow)),
         )
         broken = Cat((self.words.payload.index == HALFWORDS.index(name) // 2) & ~rule
                      for name, rule in rules).any()

@@ -3,8 +3,9 @@
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
-from hw.engine.records import RECORD, RecordReader
+from hw.engine.records import RECORD, RecordReader, has_weights
 from hw.engine.walker import PLACE, Countdown, Walker
 from hw.mac.outputs import POSITION
 from sw.format.schedule import RECORD_WORDS, Dataflow
@@ -29,8 +30,8 @@ class Sequencer(wiring.Component):
 
     Gives a beat a cycle, but waits for each tile's weights, and before a window's last beat until
     the outputs of the window before are through the requantisers. A layer takes
-    ``RecordReader.latency + 3`` cycles before its first tile, 1 cycle more for each tile, and
-    ``drain`` cycles after its last beat.
+    ``RecordReader.latency + 3`` cycles before its first tile, an addition `TABLE_CYCLES` more, 1
+    cycle more for each tile, and ``drain`` cycles after its last beat.
 
     Parameters
     ----------
@@ -55,6 +56,8 @@ class Sequencer(wiring.Component):
         What to do.
     record : Out(RECORD)
         The layer at work.
+    prepare : Out(1), prepared : In(1)
+        The layer is an addition, whose tables must be filled; they are.
     waiting : Out(1)
         In this cycle only weights are missing.
     layer_done : Out(1)
@@ -75,6 +78,8 @@ class Sequencer(wiring.Component):
             "freed": Out(1),
             "beats": Out(stream.Signature(BEAT, always_ready=True)),
             "record": Out(RECORD),
+            "prepare": Out(1),
+            "prepared": In(1),
             "waiting": Out(1),
             "layer_done": Out(1),
             "done": Out(1),
@@ -91,7 +96,7 @@ class Sequencer(wiring.Component):
             self.record.eq(reader.record),
         ]
         record = reader.record
-        dense = record.flags.dataflow == Dataflow.DENSE
+        weighted = has_weights(record.flags.dataflow)
 
         tiles_filled = Signal(range(3))
         m.d.sync += tiles_filled.eq(tiles_filled + self.filled - self.freed)
@@ -111,12 +116,11 @@ class Sequencer(wiring.Component):
         ]
 
         # Cycles in which the requantisers take a window's outputs from the array.
-        cycles_between = target.rows // target.requantisers
-        pause = Signal(range(cycles_between))
+        pause = Signal(range(target.rows // target.requantisers))
         step = walker.step
         m.d.comb += step.eq(running & ~(place.last & (pause != 0)))
         with m.If(step & place.last):
-            m.d.sync += pause.eq(cycles_between - 1)
+            m.d.sync += pause.eq((position.count - 1) >> exact_log2(target.requantisers))
         with m.Elif(pause != 0):
             m.d.sync += pause.eq(pause - 1)
 
@@ -162,6 +166,13 @@ class Sequencer(wiring.Component):
                         position.shared.eq(record.flags.shared),
                     ]
                     m.next = "Next tile"
+                    with m.If(record.flags.dataflow == Dataflow.ADD):
+                        m.d.comb += self.prepare.eq(1)
+                        m.next = "Prepare"
+
+            with m.State("Prepare"):
+                with m.If(self.prepared):
+                    m.next = "Next tile"
 
             with m.State("Next tile"):
                 m.d.comb += walker.begin.eq(1)
@@ -170,7 +181,7 @@ class Sequencer(wiring.Component):
                     position.address.eq(out_tile),
                     position.count.eq(Mux(tiles.last, record.outputs_last, record.outputs)),
                 ]
-                with m.If(~dense | (tiles_filled != 0)):
+                with m.If(~weighted | (tiles_filled != 0)):
                     m.next = "Run"
                 with m.Else():
                     m.d.comb += self.waiting.eq(1)
@@ -179,9 +190,9 @@ class Sequencer(wiring.Component):
                 m.d.comb += running.eq(1)
                 with m.If(step & walker.tile_ends):
                     tiles.step()
-                    m.d.comb += self.freed.eq(dense)
+                    m.d.comb += self.freed.eq(weighted)
                     m.d.sync += [
-                        weight_tile.eq(weight_tile ^ dense),
+                        weight_tile.eq(weight_tile ^ weighted),
                         tile_offset.eq(tile_offset + record.tile_step),
                         out_tile.eq(out_tile + record.outputs),
                         drain_left.eq(self.drain),

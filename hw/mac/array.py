@@ -14,8 +14,10 @@ from sw.format.schedule import POOL_WEIGHT, Dataflow
 __all__ = ["MacArray"]
 
 
-#: What rows multiply their own column by in max-pooling.
+#: What rows multiply their own column by in max-pooling; for additions, the first beat's, so that
+#: both beats' fit the sum.
 MAXIMUM_WEIGHT = 2
+ADD_WEIGHT = 256
 
 
 class MacArray(wiring.Component):
@@ -30,9 +32,13 @@ class MacArray(wiring.Component):
     dataflow   sum of row r
     ========== ======================================================
     DENSE      sum of ``activations[c] * weights[r][c]`` over columns and beats
-    DIAGONAL   ``POOL_WEIGHT`` times the sum of ``activations[r]``, for r < columns
-    MAXIMUM    twice the greatest ``activations[r]``, for r < columns
+    DIAGONAL   ``POOL_WEIGHT`` times the sum of ``activations[r]``
+    MAXIMUM    twice the greatest ``activations[r]``
+    DEPTHWISE  sum of ``activations[r] * weights[r][0]`` over beats
+    ADD        ``ADD_WEIGHT`` times ``activations[r]`` of the first beat, and that of others
     ========== ======================================================
+
+    Rows beyond ``read_bytes`` have a sum in the dense dataflow alone.
 
     Parameters
     ----------
@@ -44,7 +50,7 @@ class MacArray(wiring.Component):
     Members
     -------
     beats : In(stream)
-        Activations, one for each column, and weights.
+        Activations, at least one for each column, and weights.
     sums : Out(stream)
         Sums, one for each row, with the tag of their last beat.
     """
@@ -54,7 +60,7 @@ class MacArray(wiring.Component):
         self.tag = tag
         super().__init__({
             "beats": In(stream.Signature(data.StructLayout({
-                "activations": data.ArrayLayout(signed(8), target.columns),
+                "activations": data.ArrayLayout(signed(8), target.read_bytes),
                 "weights": weights_layout(target),
                 "dataflow": Dataflow,
                 "first": 1,
@@ -93,19 +99,35 @@ class MacArray(wiring.Component):
 
         activations = delay(m, greatest, 1)
         offered_weights = delay(m, beat.weights, 1)
-        dense, maximum = delay(m, dense, 1), delay(m, maximum, 1)
-        weights = Signal.like(beat.weights, reset_less=True)
+        dense, dataflow = delay(m, dense, 1), delay(m, beat.dataflow, 1)
+        first = delay(m, beat.first, 1)
+        fixed_weight = Signal(signed(10))
+        with m.Switch(dataflow):
+            with m.Case(Dataflow.MAXIMUM):
+                m.d.comb += fixed_weight.eq(MAXIMUM_WEIGHT)
+            with m.Case(Dataflow.ADD):
+                m.d.comb += fixed_weight.eq(Mux(first, ADD_WEIGHT, 1))
+            with m.Default():
+                m.d.comb += fixed_weight.eq(POOL_WEIGHT)
+        depthwise = dataflow == Dataflow.DEPTHWISE
         for row in range(self.target.rows):
             products = []
             for column in range(self.target.columns):
-                diagonal = Mux(maximum, MAXIMUM_WEIGHT, POOL_WEIGHT) if row == column else 0
-                weight = weights[row][column]
-                m.d.sync += weight.eq(Mux(dense, offered_weights[row][column], diagonal))
+                offered = offered_weights[row]
+                # Where the row's own activation goes.
+                own = (column == row % self.target.columns) & (row < self.target.read_bytes)
+                activation = activations[column]
+                if own and row != column:
+                    activation = delay(m, Mux(dense, greatest[column], greatest[row]), 1)
+                diagonal = Mux(depthwise, offered[0], fixed_weight) if own else 0
+                weight = Signal(signed(10 if own else 8), name=f"weight{row}_{column}",
+                                reset_less=True)
+                m.d.sync += weight.eq(Mux(dense, offered[column], diagonal))
 
                 multiplier = MULT18X18D()
                 m.submodules[f"row{row}_column{column}"] = multiplier
                 m.d.comb += [
-                    multiplier.a.eq(activations[column]),
+                    multiplier.a.eq(activation),
                     multiplier.b.eq(weight),
                 ]
                 products.append(multiplier.product[:16].as_signed())

@@ -3,17 +3,20 @@
 from amaranth import *
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
+from hw.mac.addition import AdditionTable, TableFiller
 from hw.mac.requantise import LAYER, RECORD, Requantiser
 from hw.pipeline import delay
 from hw.primitives.pdpw16kd import PDPW16KD
+from sw.format.layers import RECORDS
 
 
 __all__ = ["CHANNEL_WRITE", "POSITION", "ChannelField", "ChannelMemory", "OutputStage"]
 
 
 #: Where the sums of a position go: the first output's address and channel record, the number of
-#: outputs (1 to rows), and whether the first record serves them all.
+#: outputs (1 to rows), and whether the first records serve them all.
 POSITION = data.StructLayout({"address": 16, "channel": 16, "count": 6, "shared": 1})
 
 
@@ -28,15 +31,23 @@ class ChannelField(enum.Enum, shape=2):
     SHIFT = 2
 
 
+#: Channel records in a block RAM.
+BLOCK_RECORDS = 512
+
 #: A field of a channel record.
 CHANNEL_WRITE = data.StructLayout({"channel": 16, "field": ChannelField, "data": 32})
 
 
 class ChannelMemory(wiring.Component):
-    """Keeps up to 512 channel records, written field by field.
+    """Keeps channel records, written field by field.
 
     Accepts a write and a read a cycle. ``record`` is what was read ``latency`` cycles before. A
     record must not be read in the cycle in which it is written.
+
+    Parameters
+    ----------
+    depth : int
+        Records that fit, at least.
 
     Members
     -------
@@ -51,27 +62,40 @@ class ChannelMemory(wiring.Component):
     latency = PDPW16KD.latency
 
     writes: In(stream.Signature(CHANNEL_WRITE, always_ready=True))
-    reads: In(stream.Signature(9, always_ready=True))
+    reads: In(stream.Signature(16, always_ready=True))
     record: Out(RECORD)
+
+    def __init__(self, depth):
+        self.depth = depth
+        super().__init__()
 
     def elaborate(self, platform):
         m = Module()
 
         write = self.writes.payload
+        blocks = range(-(-self.depth // BLOCK_RECORDS))
+        block_bits = BLOCK_RECORDS.bit_length() - 1
+        written = write.channel[block_bits:]
+        read = delay(m, self.reads.payload[block_bits:], self.latency)
         for field, value, stored in (
             (ChannelField.BIAS, write.data, self.record.bias),
             (ChannelField.MULTIPLIER, write.data, self.record.multiplier),
             (ChannelField.SHIFT, -write.data[:5], self.record.shift),
         ):
-            m.submodules[field.name.lower()] = block = PDPW16KD()
-            m.d.comb += [
-                block.writes.valid.eq(self.writes.valid & (write.field == field)),
-                block.writes.payload.address.eq(write.channel),
-                block.writes.payload.data.eq(value),
-                block.reads.valid.eq(self.reads.valid),
-                block.reads.payload.eq(self.reads.payload),
-                stored.eq(block.data),
-            ]
+            with m.Switch(read[:max(1, (len(blocks) - 1).bit_length())]):
+                for number in blocks:
+                    block = PDPW16KD()
+                    m.submodules[f"{field.name.lower()}{number}"] = block
+                    m.d.comb += [
+                        block.writes.valid.eq(self.writes.valid & (write.field == field)
+                                              & ((written == number) | (len(blocks) == 1))),
+                        block.writes.payload.address.eq(write.channel),
+                        block.writes.payload.data.eq(value),
+                        block.reads.valid.eq(self.reads.valid),
+                        block.reads.payload.eq(self.reads.payload),
+                    ]
+                    with m.Case(number) if len(blocks) > 1 else m.Default():
+                        m.d.comb += stored.eq(block.data)
 
         return m
 
@@ -79,10 +103,16 @@ class ChannelMemory(wiring.Component):
 class OutputStage(wiring.Component):
     """Requantises the array's sums and writes the outputs, ``requantisers`` a cycle.
 
-    Takes sums every ``rows / requantisers`` cycles at most: the caller leaves that many cycles
-    from one position to the next. Outputs beyond the position's number are dropped. The writes of
-    a position are a cycle apart; the last of ``rows`` outputs follows its sums after ``latency``
+    Takes sums as often as a position's outputs allow: the caller leaves a cycle for each
+    ``requantisers`` of them. Outputs beyond the position's number are dropped. The writes of a
+    position are a cycle apart; the last of ``rows`` outputs follows its sums after ``latency``
     cycles. No channel record may be written meanwhile.
+
+    Each requantiser has a bank of the channel records, every ``requantisers``-th one: a position's
+    first record lies in the first bank. Shared records must be there once for each bank.
+
+    In additions sums are pairs of inputs (`hw.mac.array.MacArray`), which tables rescale;
+    ``prepare`` fills them, from the record ``RECORDS`` behind ``base`` and from the next one.
 
     Parameters
     ----------
@@ -95,6 +125,13 @@ class OutputStage(wiring.Component):
         Sums of all rows, and as tag the position that they belong to.
     layer : In(LAYER)
         Stable while there are sums of the layer on their way.
+    adds : In(1)
+        Sums are pairs of inputs; stable likewise.
+    prepare : In(1), base : In(16)
+        Fills the tables for an addition whose first channel record is ``base``, while there are no
+        sums.
+    prepared : Out(1)
+        High for a cycle when they are full, `sw.format.timing.TABLE_CYCLES` later.
     channels : In(stream)
         Fields of channel records.
     writes : Out(stream)
@@ -111,6 +148,10 @@ class OutputStage(wiring.Component):
                 "tag": POSITION,
             }), always_ready=True)),
             "layer": In(LAYER),
+            "adds": In(1),
+            "prepare": In(1),
+            "base": In(16),
+            "prepared": Out(1),
             "channels": In(stream.Signature(CHANNEL_WRITE, always_ready=True)),
             "writes": Out(stream.Signature(data.StructLayout({
                 "address": 16,
@@ -133,6 +174,17 @@ class OutputStage(wiring.Component):
         m = Module()
 
         requantisers = self.target.requantisers
+        bank_bits = exact_log2(requantisers)
+
+        m.submodules.filler = filler = TableFiller()
+        m.d.comb += [
+            filler.start.eq(self.prepare),
+            self.prepared.eq(filler.done),
+        ]
+        filling = Signal()
+        with m.If(self.prepare | filler.done):
+            m.d.sync += filling.eq(self.prepare)
+
         # Sums wait here, those of the next step first.
         sums = Signal.like(self.sums.payload.sums, reset_less=True)
         position = Signal(POSITION)
@@ -142,30 +194,51 @@ class OutputStage(wiring.Component):
             m.d.sync += [
                 sums.eq(self.sums.payload.sums),
                 position.eq(self.sums.payload.tag),
+                position.channel.eq(self.sums.payload.tag.channel >> bank_bits),
             ]
         with m.Elif(step):
             m.d.sync += [
                 sums.eq(sums.as_value() >> (32 * requantisers)),
                 position.address.eq(position.address + requantisers),
-                position.channel.eq(position.channel + Mux(position.shared, 0, requantisers)),
+                position.channel.eq(position.channel + ~position.shared),
                 position.count.eq(Mux(more, position.count - requantisers, 0)),
             ]
 
         written = delay(m, self.channels.payload, 1)
         written_valid = delay(m, self.channels.valid, 1, reset_less=False)
+        # Of an addition's two inputs, records lie in the first bank and the next, if there is one.
+        inputs_record = Signal(16)
+        m.d.sync += inputs_record.eq(((self.base + RECORDS) >> bank_bits)
+                                     + (filler.second if requantisers == 1 else 0))
+        records = []
         for index in range(requantisers):
-            m.submodules[f"channels{index}"] = channels = ChannelMemory()
+            channels = ChannelMemory(self.target.channels // requantisers)
+            m.submodules[f"channels{index}"] = channels
+            m.submodules[f"table{index}"] = table = AdditionTable()
             m.submodules[f"requantiser{index}"] = requantiser = Requantiser()
+            records.append(channels.record)
+            # The second input is the sum's low byte, of which the first one's has borrowed.
+            pair = sums[index]
             m.d.comb += [
                 channels.writes.payload.eq(written),
-                channels.writes.valid.eq(written_valid),
-                channels.reads.payload.eq(position.channel + Mux(position.shared, 0, index)),
-                channels.reads.valid.eq(step),
-                requantiser.i.payload.sum.eq(delay(m, sums[index], channels.latency)),
+                channels.writes.payload.channel.eq(written.channel >> bank_bits),
+                channels.writes.valid.eq(written_valid
+                                         & (written.channel[:bank_bits] == index)),
+                channels.reads.payload.eq(Mux(filling, inputs_record, position.channel)),
+                channels.reads.valid.eq(step | filling),
+                table.entries.payload.eq(filler.o.payload),
+                table.entries.valid.eq(filler.o.valid),
+                table.inputs[0].eq(pair[8:16] + pair[7]),
+                table.inputs[1].eq(pair[:8]),
+                requantiser.i.payload.sum.eq(Mux(self.adds, table.values[0],
+                                                 delay(m, pair, channels.latency))),
                 requantiser.i.payload.record.eq(channels.record),
                 requantiser.layer.eq(self.layer),
                 self.writes.payload.data[index].eq(requantiser.o.payload),
             ]
+            with m.If(self.adds):
+                m.d.comb += requantiser.i.payload.record.bias.eq(table.values[1])
+        m.d.comb += filler.record.eq(Mux(filler.second, records[1 % requantisers], records[0]))
 
         m.d.comb += [
             self.writes.payload.address.eq(delay(m, position.address, self.step_latency)),

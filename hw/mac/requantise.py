@@ -11,8 +11,10 @@ from hw.primitives.mult18x18d import MULT18X18D
 __all__ = ["LAYER", "RECORD", "Requantiser"]
 
 
-#: What all outputs of a layer share: the zero point that is added to them, and their range.
-LAYER = data.StructLayout({"zero_point": signed(8), "minimum": signed(8), "maximum": signed(8)})
+#: What all outputs of a layer share: the zero point that is added to them, their range, and whether
+#: products are rounded once.
+LAYER = data.StructLayout({"zero_point": signed(8), "minimum": signed(8), "maximum": signed(8),
+                           "once": 1})
 
 #: What all outputs of a channel share: they are (sum + bias) * multiplier / 2**(31 + shift).
 RECORD = data.StructLayout({"bias": signed(32), "multiplier": 31, "shift": 5})
@@ -23,7 +25,8 @@ class Requantiser(wiring.Component):
 
     The sum of ``sum`` and ``bias`` wraps like an int32. It is multiplied by ``multiplier``, divided
     by 2**31 with rounding half up (``SaturatingRoundingDoublingHighMul``, whose multiplier isn't
-    negative here), then by 2**shift with rounding half away from zero (``RoundingDivideByPOT``).
+    negative here), then by 2**shift with rounding half away from zero (``RoundingDivideByPOT``); or
+    ``once``, by 2**(31 + shift) with rounding half up, as LiteRT's fully-connected layers do it.
     The zero point is added and the result brought into the layer's range.
 
     Accepts a sum a cycle; its output appears ``latency`` cycles later.
@@ -54,9 +57,10 @@ class Requantiser(wiring.Component):
         high, cross, low = products(m, biased, delay(m, record.multiplier, 1))
 
         # In units of 2**16, so that 1 << 14 is what rounding adds to a number divided by 2**31.
-        # Lower bits don't matter to it.
+        # Lower bits don't matter to it. Where only the shift rounds, this division rounds down.
         middle = register(m, cross[0] + cross[1])
-        low = register(m, low[16:32] + (1 << 14))
+        round_here = delay(m, ~self.layer.once | (record.shift == 0), 1 + MULT18X18D.latency)
+        low = register(m, low[16:32] + Cat(C(0, 14), round_here))
         middle = register(m, middle + low)
         scaled = register(m, (delay(m, high, 2) << 1) + (middle >> 15), signed(32))
 
@@ -64,7 +68,7 @@ class Requantiser(wiring.Component):
         shift = delay(m, record.shift, 5)
         below_half = register(m, C((1 << 30) - 1, 30) >> ~shift)
         shift = delay(m, shift, 1)
-        half_up = (scaled >= 0) & (shift != 0)
+        half_up = ((scaled >= 0) | self.layer.once) & (shift != 0)
         rounded = register(m, scaled + below_half + half_up)
         # What doesn't fit 13 bits ends at the range's limits, whatever shift by 0 to 3 follows.
         shift = delay(m, shift, 1)

@@ -25,7 +25,7 @@ READ = data.StructLayout({
 class ActivationMemory(wiring.Component):
     """Keeps activations; padding is made on the way out.
 
-    Accepts a read of ``columns`` consecutive bytes and a write of up to ``requantisers``
+    Accepts a read of ``read_bytes`` consecutive bytes and a write of up to ``requantisers``
     consecutive bytes a cycle, at any byte address, modulo the size. What was read appears
     ``latency`` cycles later. A write takes part in reads that are accepted in later cycles; a byte
     must not be read in the cycle in which it is written.
@@ -33,7 +33,7 @@ class ActivationMemory(wiring.Component):
     Parameters
     ----------
     target : Target
-        Size of the memory, of reads (``columns``) and of writes (``requantisers``).
+        Size of the memory, of reads (``read_bytes``) and of writes (``requantisers``).
 
     Members
     -------
@@ -55,7 +55,7 @@ class ActivationMemory(wiring.Component):
         super().__init__({
             "reads": In(stream.Signature(READ, always_ready=True)),
             "activations": Out(stream.Signature(
-                data.ArrayLayout(signed(8), target.columns), always_ready=True)),
+                data.ArrayLayout(signed(8), target.read_bytes), always_ready=True)),
             "writes": In(stream.Signature(data.StructLayout({
                 "address": 16,
                 "data": data.ArrayLayout(8, target.requantisers),
@@ -66,20 +66,20 @@ class ActivationMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        columns = self.target.columns
-        bank_bits = exact_log2(columns)
+        banks = self.target.read_bytes
+        bank_bits = exact_log2(banks)
         read = self.reads.payload
         read_bank, read_word = read.address[:bank_bits], read.address[bank_bits:]
         write = self.writes.payload
         write_bank, write_word = write.address[:bank_bits], write.address[bank_bits:]
 
         bytes_written = [Cat(byte, index < write.count) for index, byte in enumerate(write.data)]
-        bytes_written += [Const(0, 9)] * (columns - len(bytes_written))
+        bytes_written += [Const(0, 9)] * (banks - len(bytes_written))
         bytes_written = rotate(bytes_written, -write_bank)
 
         bytes_read = []
-        for bank in range(columns):
-            memory = Memory(shape=8, depth=self.target.activation_bytes // columns, init=[])
+        for bank in range(banks):
+            memory = Memory(shape=8, depth=self.target.activation_bytes // banks, init=[])
             m.submodules[f"bank{bank}"] = memory
             read_port = memory.read_port()
             write_port = memory.write_port()
@@ -105,8 +105,8 @@ class ActivationMemory(wiring.Component):
 
     def image_bytes(self, m):
         """Return, two cycles after a read, a bit for each byte: whether it isn't padding."""
-        columns = self.target.columns
-        low_bits = exact_log2(columns)
+        count = self.target.read_bytes
+        low_bits = exact_log2(count)
         read = self.reads.payload
 
         inside = delay(m, read.inside, 1)
@@ -114,10 +114,10 @@ class ActivationMemory(wiring.Component):
         remaining = delay(m, read.row_bytes - read.offset, 1)
 
         # Where a row begins or ends within the read, the lower bits say at which byte.
-        begun = [~offset[-1] | (offset[low_bits:].all() & (offset[:low_bits] >= columns - byte))
-                 for byte in range(columns)]
+        begun = [~offset[-1] | (offset[low_bits:].all() & (offset[:low_bits] >= count - byte))
+                 for byte in range(count)]
         ended = [remaining[-1] | (~remaining[low_bits:].any() & (remaining[:low_bits] <= byte))
-                 for byte in range(columns)]
+                 for byte in range(count)]
         return delay(m, Cat(inside & begin & ~end
                             for begin, end in zip(begun, ended, strict=True)), 1)
 

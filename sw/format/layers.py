@@ -5,7 +5,11 @@ from enum import IntEnum
 from math import prod
 
 
-__all__ = ["InputDescription", "LayerDescriptor", "Operation", "Rounding"]
+__all__ = ["RECORDS", "InputDescription", "LayerDescriptor", "Operation", "Rounding"]
+
+
+#: Channel records that an accelerator may take at once: a layer's begin at a multiple of it.
+RECORDS = 4
 
 
 class Operation(IntEnum):
@@ -183,12 +187,15 @@ class LayerDescriptor:
         return prod(self.weight_shape or (0,))
 
     @property
-    def channels(self) -> int:
-        """Number of channel records (bias, multiplier, shift).
+    def records(self) -> int:
+        """Number of channel records (bias, multiplier, shift) in an image.
 
-        One for each output channel of a layer with weights, one in all for pooling, else none.
+        One for each output channel of a layer with weights, one in all for pooling, for an addition
+        one and two of its inputs; each kind filled up to a multiple of ``RECORDS``.
         """
-        return self.output_shape[2] if self.operation.has_weights else int(self.operation.pools)
+        if self.operation.has_weights:
+            return self.output_shape[2] + -self.output_shape[2] % RECORDS
+        return RECORDS * (self.operation.pools + 2 * (self.operation is Operation.ADD))
 
     @property
     def macs(self) -> int:

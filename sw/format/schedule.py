@@ -21,6 +21,14 @@ class Dataflow(IntEnum):
     DIAGONAL = 1
     #: The array rests; each column keeps twice its greatest input; for max-pooling.
     MAXIMUM = 2
+    #: Row r multiplies column r alone, by its own weight; for depthwise convolution.
+    DEPTHWISE = 3
+    #: Row r takes column r of two beats, which are rescaled and added.
+    ADD = 4
+
+    @property
+    def has_weights(self) -> bool:
+        return self in (Dataflow.DENSE, Dataflow.DEPTHWISE)
 
 
 @dataclass(frozen=True)
@@ -35,9 +43,9 @@ class ScheduleRecord:
     Parameters
     ----------
     dataflow : Dataflow
-        What the array does; bits 1:0 of the first field.
+        What the array does; bits 2:0 of the first field.
     shared : int
-        1 where one channel record serves all outputs (pooling); bit 2 of the first field.
+        1 where one channel record serves all outputs (pooling, addition); bit 3 of the first field.
     codebook : int
         Codebook of the layer's weights; bits 7:4 of the first field.
     fill : int
@@ -46,6 +54,8 @@ class ScheduleRecord:
         Range of the outputs, int8 each.
     output_zero_point : int
         Added after requantisation, int8. 0 in average pooling.
+    once : int
+        1 where the product of sum and multiplier is rounded once; bit 8 of the third field.
     tiles : int
         Groups of output channels; ``outputs`` in each but the last.
     outputs, outputs_last : int
@@ -73,7 +83,7 @@ class ScheduleRecord:
     channel_base : int
         First channel record of the layer.
     kernel_row : int
-        Weights of a kernel row, 0 in pooling.
+        Weights of a kernel row; of a filter in depthwise convolution; 0 where there are none.
     """
 
     dataflow: Dataflow
@@ -83,6 +93,7 @@ class ScheduleRecord:
     activation_min: int
     activation_max: int
     output_zero_point: int
+    once: int
     tiles: int
     outputs: int
     outputs_last: int
@@ -126,9 +137,9 @@ class ScheduleRecord:
     def pack(self) -> bytes:
         """Return the record as the image holds it: 24 fields of 16 bits."""
         values = [value & 0xffff for value in astuple(self)]
-        head = (self.dataflow | self.shared << 2 | self.codebook << 4 | (self.fill & 0xff) << 8,
+        head = (self.dataflow | self.shared << 3 | self.codebook << 4 | (self.fill & 0xff) << 8,
                 self.activation_min & 0xff | (self.activation_max & 0xff) << 8,
-                self.output_zero_point & 0xff)
+                self.output_zero_point & 0xff | self.once << 8)
         return struct.pack(f"<{len(HALFWORDS)}H", *head, *values[HEAD_FIELDS:])
 
     @classmethod
@@ -142,11 +153,11 @@ class ScheduleRecord:
         """
         flags, activation, zero_point, *values = struct.unpack(f"<{len(HALFWORDS)}H", data)
         head = {
-            "dataflow": Dataflow(flags & 3), "shared": flags >> 2 & 1, "codebook": flags >> 4 & 15,
+            "dataflow": Dataflow(flags & 7), "shared": flags >> 3 & 1, "codebook": flags >> 4 & 15,
             "fill": signed(flags >> 8, 8),
             "activation_min": signed(activation & 0xff, 8),
             "activation_max": signed(activation >> 8, 8),
-            "output_zero_point": signed(zero_point & 0xff, 8),
+            "output_zero_point": signed(zero_point & 0xff, 8), "once": zero_point >> 8 & 1,
         }
         tail = dict(zip(HALFWORDS[3:], values, strict=True))
         for name in ("x_start", "y_start"):
@@ -159,7 +170,7 @@ def signed(value: int, bits: int) -> int:
 
 
 #: Fields of ScheduleRecord that share the first three halfwords.
-HEAD_FIELDS = 7
+HEAD_FIELDS = 8
 
 #: What each halfword of a record holds, in order.
 HALFWORDS = ("flags", "activation", "output_zero_point",

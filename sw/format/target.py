@@ -8,7 +8,7 @@ from itertools import product
 from .tables import AutomatonShape, RawShape
 
 
-__all__ = ["PRESETS", "Target", "find_targets"]
+__all__ = ["LARGE", "PRESETS", "Target", "find_targets", "larger"]
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,20 @@ class Target:
             raise ValueError(f"Rows must be 4 to 32 and a multiple of the {self.requantisers} "
                              f"requantisers, not {self.rows}")
         for name, least, most in (("memory_words", 256, 1 << 16), ("tile_words", 16, 256),
-                                  ("activation_bytes", 1024, 1 << 16), ("channels", 64, 512),
+                                  ("activation_bytes", 1024, 1 << 16), ("channels", 64, 4096),
                                   ("layers", 2, 64), ("codebooks", 1, 16)):
             value = getattr(self, name)
             if not least <= value <= most or value.bit_count() != 1:
                 raise ValueError(f"{name} must be a power of two, {least} to {most}, not {value}")
+
+    @property
+    def read_bytes(self) -> int:
+        """Bytes of the activation memory that are read in a cycle.
+
+        At least ``columns``; where each row has an input of its own, more rows are at work with
+        more: as many as there are, up to 16.
+        """
+        return max(self.columns, min(16, 1 << self.rows.bit_length() - 1))
 
     @property
     def hash(self) -> int:
@@ -89,6 +98,19 @@ PRESETS = {
 }
 
 
+#: Larger targets of the same devices: for networks that those don't run, and built in minutes more.
+LARGE = {
+    ("ulx3s", "85F"): Target(rows=16, columns=8, requantisers=4, memory_words=32768,
+                             activation_bytes=65536, channels=4096, layers=64),
+}
+
+
+def larger(target: Target) -> Target | None:
+    """Return the next larger target of the same device, with the same decoder; None for others."""
+    return next((LARGE[device].with_decoder(target.decoder) for device in LARGE
+                 if PRESETS[device].with_decoder(target.decoder) == target), None)
+
+
 def find_targets(target_hash: int) -> dict[str, Target]:
     """Return the targets that have this hash.
 
@@ -98,7 +120,9 @@ def find_targets(target_hash: int) -> dict[str, Target]:
         The presets, with either decoder, as ``board:device``; if there is none, a preset with
         another array, called by the array's sizes.
     """
-    named = ((f"{board}:{device}", preset) for (board, device), preset in PRESETS.items())
+    named = ((f"{board}:{device}{size}", preset)
+             for presets, size in ((PRESETS, ""), (LARGE, ", large"))
+             for (board, device), preset in presets.items())
     arrays = ((f"{rows} x {columns} array, {requantisers} requantisers",
                replace(preset, rows=rows, columns=columns, requantisers=requantisers))
               for preset in dict.fromkeys(PRESETS.values())

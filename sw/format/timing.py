@@ -5,8 +5,9 @@ from .tables import GROUP, MAX_CODE_LENGTH, AutomatonShape, RawShape
 from .target import Target
 
 
-__all__ = ["FETCH_CYCLES", "JOB_CYCLES", "RECORD_CYCLES", "decoder_latency", "drain_cycles",
-           "groups_ahead"]
+__all__ = ["FETCH_CYCLES", "JOB_CYCLES", "RECORD_CYCLES", "TABLE_CYCLES", "TABLE_ENTRIES",
+           "TABLE_RECORD_CYCLES", "decoder_latency", "drain_cycles", "groups_ahead",
+           "output_cycles"]
 
 
 #: From the start of a run until the decoder takes the first word of the coded data.
@@ -18,6 +19,12 @@ JOB_CYCLES = 6
 #: From asking for a schedule record until it is there.
 RECORD_CYCLES = RECORD_WORDS + 2
 
+#: Entries of the table of an addition's input; cycles until the record that it is made from is
+#: there; cycles from a layer's record until both tables are ready.
+TABLE_ENTRIES = 256
+TABLE_RECORD_CYCLES = 6
+TABLE_CYCLES = 2 * (TABLE_RECORD_CYCLES + 1 + 2 * TABLE_ENTRIES) + TABLE_RECORD_CYCLES + 1
+
 
 def drain_cycles(target: Target) -> int:
     """Return the cycles from a layer's last beat until its outputs are in the activation memory.
@@ -27,6 +34,11 @@ def drain_cycles(target: Target) -> int:
     """
     adders = target.columns.bit_length() - 1
     return 26 + adders + target.rows // target.requantisers
+
+
+def output_cycles(target: Target, outputs: int) -> int:
+    """Return the cycles in which the requantisers take a window's ``outputs`` from the array."""
+    return -(-outputs // target.requantisers)
 
 
 def decoder_latency(shape: RawShape | AutomatonShape) -> int:

@@ -13,14 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 from rich import get_console
 from rich.progress import track
 
-from sw.format.layers import InputDescription, LayerDescriptor
+from sw.format.layers import InputDescription, LayerDescriptor, Operation
 from sw.format.link import BAUD
 from sw.format.sections import (HEADER_WORDS, FormatError, Section, crc32, unpack_header,
                                 unpack_network)
 from sw.format.status import Counter, State
 from sw.format.target import Target, find_targets
+from sw.golden import apply
 from sw.image import read_image, retarget
-from sw.network import Quantisation, quantise_input
+from sw.network import Layer, Quantisation, quantise_input
 from sw.schedule import ScheduleError, place_activations
 
 from .client import (FailedError, Link, LinkError, MalformedError, NoResponseError, open_port)
@@ -97,7 +98,7 @@ class Inferences:
     Parameters
     ----------
     outputs : array of int8, shape (n, outputs)
-        What it computed.
+        What it computed; a softmax at the end is computed here.
     scores : array of float64, shape (n, outputs)
         What that stands for.
     cycles : array of int64, shape (n,)
@@ -207,6 +208,8 @@ class Accelerator:
 
         last = description.layers[-1]
         stacked = np.array(outputs)
+        if last.operation is Operation.SOFTMAX:
+            stacked = apply(Layer.without_arrays("softmax", last), stacked).reshape(len(inputs), -1)
         return Inferences(
             stacked, Quantisation(last.output_scale, last.output_zero_point).restore(stacked),
             np.array(cycles), self.identification.clock_hz, np.array(seconds))

@@ -216,7 +216,7 @@ class Reader:
                 weights.append(self.weights(layer, next(scales), least))
         source = InputDescription(made[0].scale, made[0].zero_point, 0.0, 1.0)
         return integer_network(FloatNetwork(network.name, source, network.input_shape,
-                                            network.layers), made[1:], weights, as_tflite=True)
+                                            network.layers), made[1:], weights)
 
     def weights(self, layer: FloatLayer, scale: NDArray[np.float64] | None, least: float
                 ) -> tuple[NDArray[np.int8], NDArray[np.float64]]:

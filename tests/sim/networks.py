@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from sw.format.layers import InputDescription, LayerDescriptor, Operation
+from sw.format.layers import InputDescription, LayerDescriptor, Operation, Rounding
 from sw.format.tables import AutomatonShape
-from sw.network import Layer, Network, requantisation
+from sw.network import Layer, Network, quantise_multiplier
 from sw.quantize.grid import Grid, zigzag
 from sw.schedule import ScheduleError, schedule
 
 
-__all__ = ["random_network"]
+__all__ = ["SHARES", "random_network"]
 
 
 #: Standard deviation of a layer's outputs, roughly.
@@ -17,10 +17,14 @@ SPREAD = 45
 
 #: How often each operation is drawn, before the last layer and for it.
 SHARES = {
-    Operation.CONV2D: (0.5, 0.4),
-    Operation.FULLY_CONNECTED: (0.1, 0.3),
-    Operation.AVERAGE_POOL: (0.2, 0.15),
-    Operation.MAX_POOL: (0.2, 0.15),
+    Operation.CONV2D: (0.35, 0.3),
+    Operation.FULLY_CONNECTED: (0.1, 0.2),
+    Operation.DEPTHWISE_CONV2D: (0.15, 0.1),
+    Operation.AVERAGE_POOL: (0.1, 0.1),
+    Operation.MAX_POOL: (0.1, 0.1),
+    Operation.ADD: (0.1, 0.1),
+    Operation.RESHAPE: (0.1, 0),
+    Operation.SOFTMAX: (0, 0.1),
 }
 
 def random_network(rng, target, *, layers, sparsity=0.0):
@@ -49,12 +53,12 @@ def random_network(rng, target, *, layers, sparsity=0.0):
         chosen = np.minimum(rng.geometric(0.25, descriptor.weight_shape) - 1, count - 1)
         chosen[rng.random(chosen.shape) < sparsity] = 0
         weights = grid.integers(chosen)
-        channels = descriptor.channels
+        channels = descriptor.output_shape[2]
         # Outputs spread around the zero point, so that few are clamped and no two are alike.
         sums = weights.sum(axis=(1, 2, 3), dtype=int) * (mean - descriptor.input_zero_point)
         spread = np.sqrt(np.square(weights.astype(float)).sum(axis=(1, 2, 3))) * deviation
-        multiplier, shift = requantisation(
-            descriptor.operation, rng.uniform(0.5, 1.5, channels) * SPREAD / np.maximum(spread, 99))
+        factors = rng.uniform(0.5, 1.5, channels) * SPREAD / np.maximum(spread, 99)
+        multiplier, shift = quantise_multiplier(factors)
         bias = (-sums + rng.normal(0, 0.3, channels) * spread).astype(np.int32)
         mean, deviation = descriptor.output_zero_point, SPREAD
         grids.append(grid)
@@ -76,30 +80,44 @@ def codebooks(target):
 
 def random_descriptors(rng, count):
     shape = (int(rng.integers(1, 12)), int(rng.integers(1, 12)), int(rng.integers(1, 20)))
-    zero_point = random_zero_point(rng)
+    made = [(shape, random_zero_point(rng), 1.0)]
     descriptors = []
     for number in range(count):
         shares = [share[number == count - 1] for share in SHARES.values()]
         operation = Operation(int(rng.choice(list(SHARES), p=shares)))
-        descriptor = random_descriptor(rng, operation, shape, zero_point)
-        descriptors.append(descriptor)
-        shape, zero_point = descriptor.output_shape, descriptor.output_zero_point
+        back = 1
+        if operation is Operation.ADD:
+            # Any of the layers before that has the same shape, be it the one before.
+            back = int(rng.choice([number + 1 - index for index, other in enumerate(made)
+                                   if other[0] == made[-1][0]]))
+        descriptors.append(random_descriptor(rng, operation, *made[-1], made[-back][1:], back))
+        made.append((descriptors[-1].output_shape, descriptors[-1].output_zero_point,
+                     descriptors[-1].output_scale))
     return descriptors
 
 
-def random_descriptor(rng, operation, shape, zero_point):
+def random_descriptor(rng, operation, shape, zero_point, scale, addend, back):
     output_zero_point = random_zero_point(rng)
-    channels = int(rng.integers(1, 24))
+    output_scale = float(scale * rng.uniform(0.7, 1.5))
+    rounding = Rounding(int(rng.integers(2))) if operation.has_weights else Rounding.TWICE
+    if operation is Operation.RESHAPE:
+        return LayerDescriptor(
+            operation, shape, (1, 1, int(np.prod(shape))), (1, 1), (1, 1), (0, 0), zero_point,
+            zero_point, -128, 127, scale, scale)
+    channels = shape[2] if operation is Operation.DEPTHWISE_CONV2D else int(rng.integers(1, 24))
     kernel = tuple(int(rng.integers(1, min(size, 4) + 1)) for size in shape[:2])
     stride = tuple(int(rng.integers(1, 4)) for _ in range(2))
     padding = tuple(int(rng.integers(0, size)) for size in kernel)
     if operation is Operation.FULLY_CONNECTED:
         shape = (1, 1, int(np.prod(shape)))
+    if not operation.slides:
         kernel, stride, padding = (1, 1), (1, 1), (0, 0)
     if operation is Operation.AVERAGE_POOL:
         padding = (0, 0)
     if not operation.has_weights:
-        channels, output_zero_point = shape[2], zero_point
+        channels = shape[2]
+    if operation.pools:
+        output_zero_point, output_scale = zero_point, scale
     # As many positions as there are windows that don't lie wholly in padding.
     beyond = [int(rng.integers(0, pad + 1)) for pad in padding]
     size = [(extent + pad + after - reach) // step + 1
@@ -112,7 +130,9 @@ def random_descriptor(rng, operation, shape, zero_point):
         operation=operation, input_shape=shape, output_shape=(*size, channels), kernel=kernel,
         stride=stride, padding=padding, input_zero_point=zero_point,
         output_zero_point=output_zero_point, activation_min=max(-128, output_zero_point - below),
-        activation_max=min(127, output_zero_point + above), input_scale=1.0, output_scale=1.0)
+        activation_max=min(127, output_zero_point + above), input_scale=scale,
+        output_scale=output_scale, inputs=(1, back) if operation is Operation.ADD else (1,),
+        addend=addend[::-1] if operation is Operation.ADD else None, rounding=rounding)
 
 
 def random_zero_point(rng):

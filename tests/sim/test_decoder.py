@@ -8,7 +8,7 @@ from hw.decode.decoder import Decoder
 from sim.verilator import compile_for_cocotb, run_cocotb
 from sw.compression import compress
 from sw.cycles import Decoder as Model
-from sw.cycles import transfers
+from sw.cycles import kernel_rows
 from sw.format.sections import HEADER_WORDS, Section
 from sw.format.target import Target
 
@@ -55,6 +55,5 @@ def test_all_weights_of_digits(verilog_of, tmp_path):
     model = Model(image)
     cycles = 0
     for _, record in dense:
-        cycles = model.fill(cycles + 1, transfers(record.kernel_row),
-                            record.out_stride * record.kernel_rows)
+        cycles = model.fill(cycles + 1, *kernel_rows(record, record.out_stride))
     assert abs(results["cycles"] - cycles) < 16

@@ -57,7 +57,7 @@ def graph(seed):
             *zero_points, -128, 127, *changes.pop("scales"), **changes)
         if not operation.has_weights:
             return Layer.without_arrays(operation.name.lower(), descriptor)
-        channels = descriptor.channels
+        channels = descriptor.output_shape[2]
         factors = rng.uniform(0.5, 1.5, channels) / (np.prod(descriptor.weight_shape[1:]) * 40)
         return Layer(operation.name.lower(), descriptor,
                      rng.integers(-127, 128, descriptor.weight_shape, np.int8), np.ones(channels),

@@ -12,12 +12,13 @@ from sw.codecs import CODECS
 from sw.compression import DEFAULT_TARGET, compare, compress, measure_image
 from sw.format.layers import Operation, Rounding
 from sw.format.tables import PrefixTable, RawTable, RiceCode, RunLengthCode, TansCode
-from sw.format.target import Target
+from sw.format.target import LARGE, PRESETS, Target
 from sw.image import load_image
 from sw.importers.npz import save
 from sw.network import Activation
 from sw.order import orders
 from sw.plan import QUANTISERS
+from sw.schedule import ScheduleError
 from sw.zoo import load_data, load_source
 from tests.shared_data import shared_file
 from tests.sw.networks import small_network
@@ -341,13 +342,21 @@ def test_tflite_models_are_quantised(model, keywords, tmp_path):
 def test_models_that_no_target_runs_need_none(keywords, tmp_path, capsys):
     model = str(shared_file("models/kws_ref_model.tflite"))
     path = tmp_path / "a.hri"
-    with pytest.raises(SystemExit, match=r"layer 1 \(depthwise_conv2d\): targets can run conv2d"):
-        main([model, "-o", str(path), "--bits", "4"])
+    with pytest.raises(SystemExit, match=r"error: network has 592 channel records, 80 more than"):
+        main([model, "-o", str(path), "--bits", "4", "--target", "ulx3s:25F"])
     main([model, "-o", str(path), "--bits", "4", "--target", "none"])
     assert capsys.readouterr().out.endswith("accuracy unknown without data\n")
     main([model, "-o", str(path), "--bits", "4", "--target", "none", "--data", str(keywords),
           "--json"])
     assert json.loads(capsys.readouterr().out)["model"]["n"] == 12
+
+
+def test_larger_target_is_taken_where_one_is_too_small(small, capsys):
+    model = str(shared_file("models/kws_ref_model.tflite"))
+    assert compress(model, bits=4).target == LARGE["ulx3s", "85F"]
+    assert compress(small).target == PRESETS["ulx3s", "85F"]
+    with pytest.raises(ScheduleError, match=r"image has \d+ bytes, \d+ more than the weight mem"):
+        compress(shared_file("models/vww_96_int8.tflite"), quantiser="uniform")
 
 
 @pytest.mark.parametrize("model, arrays, complaint", [

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from sw.codecs import HuffmanCodec
-from sw.cycles import Decoder, LayerCycles, end_of_tile, predict, transfers
+from sw.cycles import Decoder, LayerCycles, end_of_tile, kernel_rows, predict
 from sw.format.layers import LayerDescriptor, Operation
+from sw.format.schedule import Dataflow
 from sw.format.tables import AutomatonShape, RawShape, RawTable
 from sw.format.target import Target
 from sw.format.timing import (FETCH_CYCLES, JOB_CYCLES, RECORD_CYCLES, decoder_latency,
@@ -42,18 +43,22 @@ def sequence(symbols, table):
     return SimpleNamespace(symbols=(np.array(symbols),), table=table)
 
 
-def test_transfers():
-    assert transfers(27) == [4, 4, 4, 4, 4, 4, 3]
-    assert transfers(8) == [4, 4]
-    assert transfers(3) == [3]
+def test_kernel_rows():
+    def record(dataflow, length):
+        return SimpleNamespace(dataflow=dataflow, kernel_row=length, kernel_rows=3)
+
+    assert kernel_rows(record(Dataflow.DENSE, 27), 5) == ([4, 4, 4, 4, 4, 4, 3], 15)
+    assert kernel_rows(record(Dataflow.DENSE, 8), 1) == ([4, 4], 3)
+    assert kernel_rows(record(Dataflow.DENSE, 3), 1) == ([3], 3)
+    assert kernel_rows(record(Dataflow.DEPTHWISE, 6), 5) == ([1], 30)
 
 
 def test_pooling_by_hand():
     prediction = predict(image_of([POOL, SQUARE]), TARGET)
     # A record, 4 windows of 4 beats, and the drain; a cycle to start and one to end.
     first = 1 + RECORD_CYCLES + 16 + drain_cycles(TARGET)
-    # The 4 windows of the second have one beat each; the next waits for 4 rows to be requantised.
-    second = 2 + RECORD_CYCLES + 1 + 3 * 4 + drain_cycles(TARGET)
+    # The 4 windows of the second have one beat each; the next waits for 4 outputs, 2 a cycle.
+    second = 2 + RECORD_CYCLES + 1 + 3 * 2 + drain_cycles(TARGET)
     assert prediction.layers == (LayerCycles(first, 0, "activations"),
                                  LayerCycles(second, 0, "outputs"))
     assert (prediction.cycles, prediction.waiting) == (first + second + 1, 0)
@@ -63,8 +68,8 @@ def test_pooling_by_hand():
                                                 (1, 100 + 8 + 5 * 8)])
 def test_windows_wait_for_requantisers(requantisers, last):
     # The tile before ended in cycle 100; six windows of three beats follow.
-    record = SimpleNamespace(kernel_rows=3, beats=1, out_height=2, out_width=3)
-    assert end_of_tile(record, Target(requantisers=requantisers), 100, 100) == last
+    record = SimpleNamespace(kernel_rows=3, beats=1, out_height=2, out_width=3, outputs=8)
+    assert end_of_tile(record, Target(requantisers=requantisers), 8, 100, 100) == last
 
 
 def test_raw_symbols_come_as_they_are_wanted():

@@ -128,8 +128,9 @@ def test_biases_are_folded(parts):
     stored = np.frombuffer(image[sections_of(image)[Section.BIAS]], "<i4")
     sums = network.layers[0].weights.sum(axis=(1, 2, 3), dtype=int)
     assert stored[:4].tolist() == (network.layers[0].bias + 3 * sums).tolist()
-    assert stored[4] == 0
-    assert len(stored) == 4 + 1 + 3
+    assert stored[4:8].tolist() == [0] * 4
+    assert len(stored) == 4 + 4 + 4
+    assert stored[11] == stored[10]
 
 
 def test_sizes(parts):
@@ -180,9 +181,9 @@ def test_wrong_sections_with_right_crcs(parts, data):
     (Section.NETWORK, bytes(28), "network: an input takes 32 bytes, not 28"),
     (Section.NETWORK, bytes(32), "network: image holds weights alone, without a network"),
     (Section.SCHEDULE, bytes(8), "schedule: 3 layers take 144 bytes, not 8"),
-    (Section.MULTIPLIER, bytes(4), "section MULTIPLIER: 8 channels take 32 bytes, not 4"),
-    (Section.MULTIPLIER, bytes(32), "multipliers must be 1 to 2.*not 0"),
-    (Section.SHIFT, b"\1" * 8, "shifts must be -31 to 0, not 1 to 1"),
+    (Section.MULTIPLIER, bytes(4), "section MULTIPLIER: 12 channel records take 48 bytes, not 4"),
+    (Section.MULTIPLIER, bytes(48), "multipliers must be 1 to 2.*not 0"),
+    (Section.SHIFT, b"\1" * 12, "shifts must be -31 to 0, not 1 to 1"),
     (Section.CODE, b"", "code: "),
     (Section.CODE, b"\0\4\0\1", "code: what isn't used must be zero, and nothing may follow"),
     (Section.CODEBOOK, b"", "codebook: it must have a multiple of 4 bytes, not 0"),
@@ -199,7 +200,15 @@ def test_bias_in_pooling_rejected(parts):
     contents = build_image(*parts, TARGET)
     old = bytearray(contents[sections_of(contents)[Section.BIAS]])
     old[16] = 1
-    with pytest.raises(FormatError, match="layer 1: pooling can't have the channel record"):
+    with pytest.raises(FormatError, match=r"layer 1: \w+_pool must have the channel record \(0, "):
+        read_image(with_section(contents, Section.BIAS, bytes(old)))
+
+
+def test_records_that_fill_up_must_be_copies(parts):
+    contents = build_image(*parts, TARGET)
+    old = bytearray(contents[sections_of(contents)[Section.BIAS]])
+    old[-1] ^= 1
+    with pytest.raises(FormatError, match="layer 2: its last channel record must fill up its oth"):
         read_image(with_section(contents, Section.BIAS, bytes(old)))
 
 
@@ -221,8 +230,7 @@ def test_schedule_names_the_layers_codebooks(parts, layer):
     contents = build_image(*parts, TARGET)
     old = bytearray(contents[sections_of(contents)[Section.SCHEDULE]])
     old[layer * RECORD_WORDS * 4] |= 0x20
-    with pytest.raises(FormatError, match=f"schedule: record {layer} must name codebook 0, as its "
-                                          "layer does, not 2"):
+    with pytest.raises(FormatError, match=f"schedule: layer {layer} must have codebook 0, not 2"):
         read_image(with_section(contents, Section.SCHEDULE, bytes(old)))
 
 
@@ -244,7 +252,7 @@ def test_layers_have_codebooks_without_a_schedule(parts):
 def test_reserved_bit_in_the_schedule_rejected(parts):
     contents = build_image(*parts, TARGET)
     old = bytearray(contents[sections_of(contents)[Section.SCHEDULE]])
-    old[0] |= 8
+    old[5] |= 2
     with pytest.raises(FormatError, match="schedule: bits that aren't used must be zero"):
         read_image(with_section(contents, Section.SCHEDULE, bytes(old)))
 

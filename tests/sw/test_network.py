@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sw.format.layers import Operation
+from sw.format.layers import Operation, Rounding
 from sw.network import (Activation, FloatLayer, FloatNetwork, Layer, Network, Quantisation,
-                        calibrate, integer_network, quantise_multiplier, requantisation)
+                        calibrate, integer_network, quantise_multiplier)
 from sw.zoo import load_data, load_network
 
 from .networks import integers, small_network, uniform
@@ -36,14 +36,6 @@ def test_multiplier_stands_for_factor(real):
     assert float(multiplier[0]) / 2 ** 31 * 2.0 ** shift[0] == pytest.approx(real, rel=2 ** -31)
 
 
-@given(st.floats(2.0 ** -32, 2.0 ** 29))
-def test_multiplier_for_one_rounding(real):
-    multiplier, shift = quantise_multiplier(np.array([real]), once=True)
-    assert shift[0] >= 0
-    found = float(multiplier[0]) / 2 ** 31 * 2.0 ** shift[0]
-    assert abs(found - real) <= max(2 ** -32, real / 2 ** 31)
-
-
 @pytest.mark.parametrize("real, multiplier, shift", [
     (0.5, 1 << 30, 0), (0.25, 1 << 30, -1), (1 - 2.0 ** -40, 1 << 30, 1), (3.0, 3 << 29, 2),
 ])
@@ -58,9 +50,10 @@ def test_impossible_factor_rejected(real):
 
 
 def test_only_fully_connected_layers_round_once():
-    real = np.array([0.001])
-    assert requantisation(Operation.CONV2D, real)[1] < 0
-    assert requantisation(Operation.FULLY_CONNECTED, real)[1] == 0
+    network = integers(small_network())
+    for layer in network.layers:
+        once = layer.descriptor.operation is Operation.FULLY_CONNECTED
+        assert layer.descriptor.rounding is (Rounding.ONCE if once else Rounding.TWICE)
 
 
 def test_calibration_covers_what_it_saw():

@@ -3,7 +3,8 @@
 from sw.format.layers import LayerDescriptor, Operation
 
 
-def layer(operation, input_shape, channels, *, kernel=(1, 1), stride=(1, 1), padding=(0, 0)):
+def layer(operation, input_shape, channels, *, kernel=(1, 1), stride=(1, 1), padding=(0, 0),
+          **others):
     """Return a layer whose windows reach as far as they may."""
     height, width = (
         (size + 2 * pad - extent) // step + 1
@@ -12,7 +13,7 @@ def layer(operation, input_shape, channels, *, kernel=(1, 1), stride=(1, 1), pad
         operation=operation, input_shape=input_shape, output_shape=(height, width, channels),
         kernel=kernel, stride=stride, padding=padding, input_zero_point=-3,
         output_zero_point=5, activation_min=-100, activation_max=100,
-        input_scale=1.0, output_scale=1.0)
+        input_scale=1.0, output_scale=1.0, **others)
 
 
 NETWORKS = {
@@ -22,6 +23,11 @@ NETWORKS = {
     "short windows": [layer(Operation.CONV2D, (3, 3, 2), 16)],
     "pooling": [layer(Operation.MAX_POOL, (4, 6, 10), 10, kernel=(2, 3), stride=(2, 3)),
                 layer(Operation.AVERAGE_POOL, (2, 2, 10), 10, kernel=(2, 2))],
+    "depthwise": [layer(Operation.DEPTHWISE_CONV2D, (5, 4, 11), 11, kernel=(3, 2), padding=(1, 0)),
+                  layer(Operation.DEPTHWISE_CONV2D, (5, 3, 11), 11, kernel=(2, 2), stride=(2, 1))],
+    "residual": [layer(Operation.CONV2D, (3, 4, 5), 5),
+                 layer(Operation.ADD, (3, 4, 5), 5, inputs=(1, 2), addend=(1.0, -3)),
+                 layer(Operation.ADD, (3, 4, 5), 5, inputs=(1, 2), addend=(1.0, 5))],
     "three layers": [layer(Operation.CONV2D, (4, 4, 2), 10, kernel=(3, 3), padding=(1, 1)),
                      layer(Operation.MAX_POOL, (4, 4, 10), 10, kernel=(2, 2), stride=(2, 2)),
                      layer(Operation.FULLY_CONNECTED, (1, 1, 40), 3)],

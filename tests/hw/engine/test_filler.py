@@ -10,13 +10,20 @@ from tests.hw.engine.networks import NETWORKS, schedule_memory
 from tests.hw.streams import send
 
 
+def kernel_rows_of(record):
+    """Return kernel rows of a filter, and their weights: of depthwise ones each is a row."""
+    if record.dataflow is Dataflow.DEPTHWISE:
+        return record.kernel_row, 1
+    return record.kernel_rows, record.kernel_row
+
+
 @pytest.mark.parametrize("longest_idle", [0, 4])
 @pytest.mark.parametrize("columns", [4, 8])
 @pytest.mark.parametrize("layers", NETWORKS.values(), ids=NETWORKS)
 def test_weights_find_their_place(simulate, layers, columns, longest_idle):
     target = Target(columns=columns)
     records = schedule(layers, target)
-    dense = [record for record in records if record.dataflow is Dataflow.DENSE]
+    dense = [record for record in records if record.dataflow.has_weights]
     dut = Filler(target)
     rng = random.Random(3)
 
@@ -24,22 +31,24 @@ def test_weights_find_their_place(simulate, layers, columns, longest_idle):
     transfers = []
     tiles = []
     for record in dense:
+        kernel_rows, length = kernel_rows_of(record)
+        words = -(-length // columns)
         for tile in range(record.tiles):
             outputs = record.outputs_last if tile == record.tiles - 1 else record.outputs
             content = {}
             for row in range(outputs):
-                for kernel_row in range(record.kernel_rows):
-                    weights = [rng.randrange(-128, 128) for _ in range(record.kernel_row)]
-                    weights += [0] * (-record.kernel_row % columns)
-                    first = kernel_row * record.beats
-                    for word in range(record.beats):
+                for kernel_row in range(kernel_rows):
+                    weights = [rng.randrange(-128, 128) for _ in range(length)]
+                    weights += [0] * (-length % columns)
+                    first = kernel_row * words
+                    for word in range(words):
                         content[row, first + word] = weights[word * columns:(word + 1) * columns]
-                    fours = -(-record.kernel_row // 4)
+                    fours = -(-length // 4)
                     transfers += [
                         {"weights": weights[i * 4:i * 4 + 4], "last": int(i == fours - 1)}
                         for i in range(fours)]
             tiles.append(content)
-    jobs = [(record.kernel_rows, record.kernel_row, record.codebook)
+    jobs = [(*kernel_rows_of(record), record.codebook)
             for record in dense for _ in range(record.out_stride)]
 
     store = {}

@@ -178,7 +178,7 @@ def test_bad_image_refused(simulate, image, error):
 
 
 @pytest.mark.parametrize("number, name, value", [
-    (0, "flags", 3),
+    (0, "flags", 5),
     *((1, name, 0) for name in ("tiles", "outputs", "outputs_last", "out_height", "out_width",
                                 "kernel_rows", "beats")),
     (0, "outputs", 9),

@@ -10,9 +10,9 @@ from sw.format.schedule import HALFWORDS, RECORD_WORDS, Dataflow, ScheduleRecord
 
 
 RECORDS = [
-    ScheduleRecord(Dataflow.MAXIMUM, 1, 9, -7, -120, 119, -2, 301, 302, 303, 304, 305, 306, 307,
+    ScheduleRecord(Dataflow.ADD, 1, 9, -7, -120, 119, -2, 1, 301, 302, 303, 304, 305, 306, 307,
                    308, 309, 0xfff0, 311, 312, -313, 314, -315, 316, 317, 318, 319, 320, 321),
-    ScheduleRecord(Dataflow.DENSE, 0, 0, 127, -128, 127, 0, *[1] * 21),
+    ScheduleRecord(Dataflow.DENSE, 0, 0, 127, -128, 127, 0, 0, *[1] * 21),
 ]
 
 
@@ -70,6 +70,7 @@ def check(record, expected):
     assert record.activation.minimum == expected.activation_min
     assert record.activation.maximum == expected.activation_max
     assert record.output_zero_point.value == expected.output_zero_point
+    assert record.output_zero_point.once == expected.once
     for name in HALFWORDS[3:]:
         assert getattr(record, name) == getattr(expected, name), name
 

@@ -5,6 +5,7 @@ import pytest
 from hw.engine.sequencer import Sequencer
 from sw.format.schedule import Dataflow
 from sw.format.target import Target
+from sw.format.timing import output_cycles
 from sw.schedule import schedule
 from tests.hw.engine.networks import NETWORKS, schedule_memory
 
@@ -19,7 +20,7 @@ def walk(records, target):
         for tile in range(record.tiles):
             count = record.outputs_last if tile == record.tiles - 1 else record.outputs
             weight_tile = (tiles_read % 2) * target.tile_words
-            tiles_read += record.dataflow is Dataflow.DENSE
+            tiles_read += record.dataflow.has_weights
             for line in range(record.out_height):
                 for column in range(record.out_width):
                     window = (record.origin + line * record.y_step + column * record.x_step
@@ -37,7 +38,7 @@ def walk(records, target):
                             "inside": int(0 <= y < record.in_height),
                             "fill": record.fill,
                             "weight": (number + weight_tile
-                                       if record.dataflow is Dataflow.DENSE else None),
+                                       if record.dataflow.has_weights else None),
                             "dataflow": record.dataflow,
                             "first": int(number == 0),
                             "last": int(number == len(beats) - 1),
@@ -56,7 +57,7 @@ def observe(beat):
         **{name: getattr(beat.place, name)
            for name in ("address", "offset", "inside", "first", "last")},
         **{name: getattr(beat, name) for name in ("row_bytes", "fill")},
-        "weight": beat.weight if dataflow is Dataflow.DENSE else None,
+        "weight": beat.weight if dataflow.has_weights else None,
         "dataflow": dataflow,
         "out": beat.position.address,
         **{name: getattr(beat.position, name) for name in ("channel", "count", "shared")},
@@ -80,7 +81,7 @@ def test_beats_follow_the_records(simulate, target, layers):
         await ctx.tick()
         ctx.set(dut.start, 0)
         last_end = None
-        cycle = 0
+        gap = cycle = 0
         done = False
         while not done:
             _, _, valid, beat, layer_done, done = await ctx.tick().sample(
@@ -89,16 +90,16 @@ def test_beats_follow_the_records(simulate, target, layers):
             if valid:
                 beats.append(observe(beat))
                 if beat.place.last:
-                    gap = target.rows // target.requantisers
                     assert last_end is None or cycle - last_end >= gap
                     last_end = cycle
+                    gap = output_cycles(target, beat.position.count)
             if layer_done:
                 assert cycle - last_end == DRAIN - 1
                 ends.append(len(beats))
 
     async def filler(ctx):
         for record in records:
-            for _ in range(record.tiles if record.dataflow is Dataflow.DENSE else 0):
+            for _ in range(record.tiles if record.dataflow.has_weights else 0):
                 await ctx.tick().repeat(1 + rng.randrange(30))
                 while filled[0] == 2:
                     await ctx.tick()
@@ -115,9 +116,25 @@ def test_beats_follow_the_records(simulate, target, layers):
     async def memory(ctx):
         await schedule_memory(ctx, dut, records)
 
+    async def tables(ctx):
+        """Take some time for an addition's tables; no beat may come meanwhile."""
+        while True:
+            _, _, prepare = await ctx.tick().sample(dut.prepare)
+            if not prepare:
+                continue
+            before = len(beats)
+            await ctx.tick().repeat(20)
+            assert len(beats) == before
+            prepared.append(records[len(ends)].dataflow)
+            ctx.set(dut.prepared, 1)
+            await ctx.tick()
+            ctx.set(dut.prepared, 0)
+
     filled = [0]
-    simulate(dut, host, filler, background=[memory, count_freed], max_cycles=50_000)
+    prepared = []
+    simulate(dut, host, filler, background=[memory, count_freed, tables], max_cycles=50_000)
     assert beats == expected
+    assert prepared == [Dataflow.ADD] * sum(record.dataflow is Dataflow.ADD for record in records)
     assert ends[-1] == len(expected)
     assert len(ends) == len(records)
     assert filled == [0]

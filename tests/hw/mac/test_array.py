@@ -12,12 +12,13 @@ from sw.format.target import Target
 SIZES = [Target(rows=4, columns=4, requantisers=1),
          Target(rows=8, columns=4, requantisers=2),
          Target(rows=4, columns=8, requantisers=2),
-         Target(rows=8, columns=8, requantisers=2)]
+         Target(rows=8, columns=8, requantisers=2),
+         Target(rows=18, columns=4, requantisers=2)]
 
 
 def make_beat(rng, target, dataflow, values):
     return {
-        "activations": [values(rng) for _ in range(target.columns)],
+        "activations": [values(rng) for _ in range(target.read_bytes)],
         "weights": [[values(rng) for _ in range(target.columns)] for _ in range(target.rows)],
         "dataflow": dataflow,
         "first": 0,
@@ -37,16 +38,22 @@ def make_sum(rng, target, dataflow, length, values):
 def expected(target, beats):
     """Return the rows that count and their sums."""
     activations = [beat["activations"] for beat in beats]
-    diagonal = range(min(target.rows, target.columns))
+    diagonal = range(min(target.rows, target.read_bytes))
     match beats[0]["dataflow"]:
         case Dataflow.DENSE:
             return [sum(a * w for beat in beats
-                        for a, w in zip(beat["activations"], beat["weights"][row], strict=True))
+                        for a, w in zip(beat["activations"], beat["weights"][row], strict=False))
                     for row in range(target.rows)]
         case Dataflow.DIAGONAL:
             return [POOL_WEIGHT * sum(beat[row] for beat in activations) for row in diagonal]
         case Dataflow.MAXIMUM:
             return [2 * max(beat[row] for beat in activations) for row in diagonal]
+        case Dataflow.DEPTHWISE:
+            return [sum(beat["activations"][row] * beat["weights"][row][0] for beat in beats)
+                    for row in diagonal]
+        case Dataflow.ADD:
+            return [256 * activations[0][row] + sum(beat[row] for beat in activations[1:])
+                    for row in diagonal]
 
 
 async def check_sums(ctx, dut, sums, gap=lambda: 0):

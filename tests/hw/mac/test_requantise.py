@@ -15,6 +15,8 @@ LAYERS = [
     {"zero_point": 127, "minimum": -128, "maximum": 127},
     {"zero_point": -5, "minimum": -5, "maximum": 90},
     {"zero_point": 3, "minimum": 7, "maximum": 7},
+    {"zero_point": 0, "minimum": -128, "maximum": 127, "once": 1},
+    {"zero_point": -20, "minimum": -100, "maximum": 127, "once": 1},
 ]
 
 
@@ -64,7 +66,7 @@ async def check(ctx, dut, layer, cases, gap=lambda: 0):
         cycles += [None] * gap() + [item]
     cycles += [None] * dut.latency
 
-    ctx.set(dut.layer, layer)
+    ctx.set(dut.layer, {"once": 0} | layer)
     for cycle, item in enumerate(cycles):
         ctx.set(dut.i.valid, item is not None)
         if item is not None:
@@ -91,9 +93,10 @@ def test_edge_values(simulate):
     dut = Requantiser()
 
     async def testbench(ctx):
-        await check(ctx, dut, LAYERS[0], edges())
+        for layer in (LAYERS[0], LAYERS[-2]):
+            await check(ctx, dut, layer, edges())
 
-    simulate(dut, testbench)
+    simulate(dut, testbench, max_cycles=20_000)
 
 
 @pytest.mark.parametrize("longest_gap", [0, 3])

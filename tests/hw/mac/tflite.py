@@ -1,7 +1,7 @@
 """TFLite's requantisation in Python's integers, step by step as its reference kernels do it."""
 
 
-__all__ = ["requantise"]
+__all__ = ["requantise", "rescale"]
 
 
 def wrap(value):
@@ -24,8 +24,18 @@ def rounding_divide_by_pot(x, exponent):
     return (x >> exponent) + (1 if remainder > threshold else 0)
 
 
-def requantise(total, *, bias, multiplier, shift, zero_point, minimum, maximum):
+def requantise(total, *, bias, multiplier, shift, zero_point, minimum, maximum, once=0):
     """Return the output of a sum; ``shift`` is 0 to 31, to the right."""
-    scaled = rounding_divide_by_pot(
-        saturating_rounding_doubling_high_mul(wrap(total + bias), multiplier), shift)
+    value = wrap(total + bias)
+    if once:
+        scaled = (value * multiplier + (1 << 30 + shift)) >> 31 + shift
+    else:
+        scaled = rounding_divide_by_pot(
+            saturating_rounding_doubling_high_mul(value, multiplier), shift)
     return min(max(scaled + zero_point, minimum), maximum)
+
+
+def rescale(value, *, bias, multiplier, shift):
+    """Return what an addition makes of an input; ``bias`` is its zero point."""
+    return rounding_divide_by_pot(
+        saturating_rounding_doubling_high_mul(wrap(value - bias << 20), multiplier), shift)

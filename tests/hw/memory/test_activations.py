@@ -10,7 +10,8 @@ from sw.format.target import Target
 
 SIZES = [Target(rows=4, columns=4, requantisers=1, activation_bytes=1024),
          Target(rows=8, columns=4, requantisers=2, activation_bytes=1024),
-         Target(rows=8, columns=8, requantisers=4, activation_bytes=2048)]
+         Target(rows=8, columns=8, requantisers=4, activation_bytes=2048),
+         Target(rows=16, columns=8, requantisers=4, activation_bytes=2048)]
 
 
 def as_int8(byte):
@@ -32,7 +33,7 @@ class Image:
         return [
             as_int8(self.bytes[(read["address"] + byte) % len(self.bytes)])
             if read["inside"] and 0 <= read["offset"] + byte < read["row_bytes"] else read["fill"]
-            for byte in range(self.target.columns)
+            for byte in range(self.target.read_bytes)
         ]
 
 
@@ -68,7 +69,7 @@ async def check_reads(ctx, dut, image, reads, gap=lambda: 0):
             assert ctx.get(dut.activations.valid) == (past is not None)
             if past is not None:
                 activations = ctx.get(dut.activations.payload)
-                assert [activations[i] for i in range(dut.target.columns)] == image.read(past)
+                assert [activations[i] for i in range(dut.target.read_bytes)] == image.read(past)
         await ctx.tick()
 
 
@@ -86,7 +87,7 @@ def test_reads_at_any_address(simulate, target, longest_gap):
         image = Image(target)
         await fill(ctx, dut, image, rng)
         reads = [plain(rng.randrange(0x10000)) for _ in range(200)]
-        reads += [plain(len(image.bytes) - byte) for byte in range(target.columns + 1)]
+        reads += [plain(len(image.bytes) - byte) for byte in range(target.read_bytes + 1)]
         await check_reads(ctx, dut, image, reads, lambda: rng.randint(0, longest_gap))
 
     simulate(dut, testbench)
@@ -102,8 +103,8 @@ def test_padding_reads_as_fill(simulate, target):
         await fill(ctx, dut, image, rng)
         reads = []
         for row_bytes in (1, 2, 3, 7, 8, 9, 40, 0xffff):
-            offsets = {*range(-target.columns - 1, 2), -0x10000, -0x8000, 0x8000, 0xffff,
-                       *range(row_bytes - target.columns - 1, min(row_bytes + 2, 0x10000))}
+            offsets = {*range(-target.read_bytes - 1, 2), -0x10000, -0x8000, 0x8000, 0xffff,
+                       *range(row_bytes - target.read_bytes - 1, min(row_bytes + 2, 0x10000))}
             for offset in sorted(offsets):
                 reads += [{"address": rng.randrange(0x10000), "offset": offset,
                            "row_bytes": row_bytes, "inside": inside,
@@ -121,10 +122,10 @@ def test_writes_leave_neighbours_alone(simulate, target):
     async def testbench(ctx):
         image = Image(target)
         await fill(ctx, dut, image, rng)
-        for start in range(target.columns):
+        for start in range(target.read_bytes):
             for count in range(target.requantisers + 1):
                 write = {
-                    "address": len(image.bytes) - target.columns + start, "count": count,
+                    "address": len(image.bytes) - target.read_bytes + start, "count": count,
                     "data": [rng.randrange(256) for _ in range(target.requantisers)],
                 }
                 ctx.set(dut.writes.payload, write)
@@ -133,7 +134,7 @@ def test_writes_leave_neighbours_alone(simulate, target):
                 ctx.set(dut.writes.valid, 0)
                 image.write(write)
                 await check_reads(ctx, dut, image, [
-                    plain(len(image.bytes) - target.columns), plain(0)])
+                    plain(len(image.bytes) - target.read_bytes), plain(0)])
 
     simulate(dut, testbench)
 

@@ -15,14 +15,14 @@ from sw.importers.tflite import load
 from sw.network import Activation, FloatLayer, FloatNetwork, calibrate, integer_network
 
 from ...shared_data import shared_file
-from ..networks import integers, small_network, uniform
+from ..networks import small_network, uniform
 
 
 def exact(trained, seed=0):
     """Return ``trained`` in integers as TFLite would have it."""
     x = np.random.default_rng(seed).integers(0, 17, (50, *trained.input_shape))
     return integer_network(trained, calibrate(trained, x),
-                           [uniform(layer) for layer in trained.weighted], as_tflite=True)
+                           [uniform(layer) for layer in trained.weighted])
 
 
 def residual_network():
@@ -128,8 +128,15 @@ def change(number, **changes):
     return replace(network, layers=tuple(layers))
 
 
+def odd_multiplier():
+    """Return a network with a multiplier of more bits than a float32 has."""
+    network = exact(small_network())
+    first, *others = network.layers
+    return replace(network, layers=(replace(first, multiplier=first.multiplier | 1), *others))
+
+
 @pytest.mark.parametrize("network, complaint", [
-    (integers(small_network()), "conv: can't be exported exactly: no float32 scales give"),
+    (odd_multiplier(), "conv: can't be exported exactly: no float32 scales give"),
     (change(0, activation_max=100), "conv: .*: TFLite has no activation from -128 to 100"),
     (change(0, padding=(2, 1)), r"conv: .*: TFLite has no padding \(2, 1\) for these shapes"),
     (change(4, rounding=0), "dense: .*: TFLite has no such rounding"),

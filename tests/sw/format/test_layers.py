@@ -62,14 +62,15 @@ SOFTMAX = replace(RESHAPE, operation=Operation.SOFTMAX, output_shape=(6, 6, 2))
 ADD = replace(SOFTMAX, operation=Operation.ADD, inputs=(1, 2), addend=(0.5, 3))
 
 
-@pytest.mark.parametrize("layer, shape, weights, channels, macs", [
+@pytest.mark.parametrize("layer, shape, weights, records, macs", [
     (CONV, (4, 3, 3, 2), 72, 4, 72 * 36), (DEPTHWISE, (4, 3, 3, 1), 36, 4, 36 * 36),
-    (RESHAPE, None, 0, 0, 0), (SOFTMAX, None, 0, 0, 0), (ADD, None, 0, 0, 0),
-    (replace(CONV, operation=Operation.MAX_POOL, output_shape=(6, 6, 2)), None, 0, 1, 0),
+    (replace(CONV, output_shape=(6, 6, 5)), (5, 3, 3, 2), 90, 8, 90 * 36),
+    (RESHAPE, None, 0, 0, 0), (SOFTMAX, None, 0, 0, 0), (ADD, None, 0, 8, 0),
+    (replace(CONV, operation=Operation.MAX_POOL, output_shape=(6, 6, 2)), None, 0, 4, 0),
 ])
-def test_sizes(layer, shape, weights, channels, macs):
-    assert (layer.weight_shape, layer.weights, layer.channels, layer.macs) == (
-        shape, weights, channels, macs)
+def test_sizes(layer, shape, weights, records, macs):
+    assert (layer.weight_shape, layer.weights, layer.records, layer.macs) == (
+        shape, weights, records, macs)
 
 
 @pytest.mark.parametrize("layer, changes, complaint", [
