@@ -39,13 +39,16 @@ LEAST_HARM = 1e-3
 #: Random directions in which weights are changed to see what that does to the network's outputs.
 DIRECTIONS = 4
 
-#: Rounds in which a layer's code and rounding settle, and sweeps in which integers change alone.
-ROUNDS = 2
+#: Ways to round a row that are followed side by side, in each of the rounds in which a layer's code
+#: and rounding settle, and sweeps in which integers change alone.
+PATHS = (1, 32)
 SWEEPS = 3
 
-#: Networks that are rounded to find a rate, and binary logarithms of the pressures that are tried.
+#: Networks that are rounded to find a rate, how near to it is enough, in bits a weight, and the
+#: binary logarithm of the pressure that is tried first.
 TRIALS = 9
-LEAST_PRESSURE, START, MOST_PRESSURE = -50.0, -20.0, 10.0
+CLOSE = 0.01
+START = -20.0
 
 Array = NDArray[np.float64]
 
@@ -75,8 +78,9 @@ def compensate(network: FloatNetwork, x: ArrayLike, *, bits: float,
     Layer by layer, as in GPTQ (Frantar et al. 2022), each weight's rounding error is made up for by
     the weights still to come, through the Hessian of the layer's inputs. These are the inputs that
     the layer has behind layers already rounded; what it should give is what it gave before any
-    rounding (as in GPTAQ, Li et al. 2025). An integer is chosen by its error and by its bits in
-    the code of the layer's own integers. Then integers change one by one while that helps, and
+    rounding (as in GPTAQ, Li et al. 2025). Integers are chosen by their error and by their bits in
+    the code of the layer's own integers; several ways to round a filter are followed side by side,
+    the weights first that others make up for the least. Then integers change one by one while that helps, and
     filters' scales and biases, which cost nothing, are fitted again. Errors of different layers
     are weighed by what they do to the network's outputs; no labels are needed.
 
@@ -107,27 +111,41 @@ def compensate(network: FloatNetwork, x: ArrayLike, *, bits: float,
     count = sum(layer.weights.size for layer in network.weighted if layer.weights is not None)
 
     best: Compensated | None = None
-    fewest = np.inf
-    low, high, pressure = LEAST_PRESSURE, MOST_PRESSURE, START
-    for _ in range(TRIALS):
+    tried: list[tuple[float, float]] = []
+    while len(tried) < TRIALS:
+        pressure = next_pressure(tried, bits - CLOSE / 2)
         trial = round_network(network, inputs, 2.0 ** pressure, sensitivity, limit,
                               FEW_DAMPING if few else DAMPING, seed)
         taken = rate(trial.symbols) / count
-        fewest = min(fewest, taken)
-        if taken <= bits:
-            best, high = trial, pressure
-            if taken > bits - 0.01:
-                break
-        else:
-            low = pressure
-        # Twice the pressure saves about half a bit.
-        guess = pressure + 2 * (taken - bits) + 0.02
-        inside = low < guess < high
-        pressure = guess if inside else (low + high) / 2
+        if taken <= bits and all(not taken < other <= bits for _, other in tried):
+            best = trial
+        tried.append((pressure, taken))
+        if bits - CLOSE < taken <= bits:
+            break
     if best is None:
+        fewest = min(taken for _, taken in tried)
         raise ValueError(f"Weights must have {fewest:.2f} bits or more, with their code tables, "
                          f"not {bits:g}")
     return best
+
+
+def next_pressure(tried: Sequence[tuple[float, float]], bits: float) -> float:
+    """Return the pressure to try next, after pairs of a pressure and the bits that it led to."""
+    if not tried:
+        return START
+    low = max((pair for pair in tried if pair[1] > bits), default=None)
+    high = min((pair for pair in tried if pair[1] <= bits), default=None)
+    if low and high:
+        share = (low[1] - bits) / (low[1] - high[1])
+        return low[0] + min(max(share, 0.1), 0.9) * (high[0] - low[0])
+    # Twice the pressure saves half a bit, or less where there are few.
+    slope = 2.0
+    if len(tried) > 1:
+        (before, more), (after, fewer) = sorted(tried[-2:])
+        slope = min(max((after - before) / max(more - fewer, 0.01), 2), 5)
+    pressure, taken = tried[-1]
+    change = 1.2 * slope * (taken - bits)
+    return pressure + (max(change, 0.1) if low else min(change, -0.1))
 
 
 def vary(x: NDArray[np.float64], count: int, seed: int) -> NDArray[np.float64]:
@@ -223,18 +241,18 @@ def round_layer(layer: FloatLayer, statistics: Statistics, pressure: float, limi
     rows = layer.weights.reshape(groups, len(layer.weights) // groups, -1).astype(np.float64)
     # What, of the inputs now, comes nearest to the outputs before.
     target = np.swapaxes(np.linalg.solve(hessian, statistics.cross @ np.swapaxes(rows, 1, 2)), 1, 2)
-    factor = np.swapaxes(np.linalg.cholesky(np.linalg.inv(hessian)), 1, 2)
-    diagonal = np.diagonal(factor, axis1=1, axis2=2)
+    ordered = [factorise(inverse) for inverse in np.linalg.inv(hessian)]
+    diagonal = np.array([np.diag(factor) for _, factor in ordered])
     typical = np.exp(-2 * np.log(diagonal).mean(axis=1))
     steps = np.sqrt(pressure / (PRESSURE * typical))[:, None] * np.ones(rows.shape[1])
     # No weight may be beyond the alphabet.
     steps = np.maximum(steps, np.abs(target).max(axis=2) / limit)
     costs = code_costs(np.clip(np.rint(target / steps[..., None]), -limit, limit), limit)
     chosen = np.zeros(target.shape, np.int64)
-    for _ in range(ROUNDS):
-        for group in range(groups):
-            round_rows(target[group].copy(), np.ascontiguousarray(factor[group]), steps[group],
-                       costs, pressure, chosen[group])
+    for paths in PATHS:
+        for group, (order, factor) in enumerate(ordered):
+            round_rows(target[group][:, order], factor, steps[group], costs, pressure, paths,
+                       order, chosen[group])
         costs = code_costs(chosen, limit)
     for _ in range(SWEEPS):
         for group in range(groups):
@@ -278,30 +296,73 @@ def code_costs(integers: NDArray[np.generic], limit: int) -> Array:
 
 
 @compiled
-def round_rows(rows: Any, factor: Any, steps: Any, costs: Any, pressure: float, chosen: Any
-               ) -> None:
-    """Choose integers column by column; errors go to the columns still to come."""
+def factorise(inverse: Any) -> Any:
+    """Return an order of columns, and the upper Cholesky factor of an inverse Hessian in it.
+
+    Each time that column is next whose error those behind it can make up for the least.
+    """
+    factor = inverse.copy()
+    count = len(factor)
+    order = np.arange(count)
+    for place in range(count):
+        first = place + np.argmin(np.diag(factor)[place:])
+        order[place], order[first] = order[first], order[place]
+        for other in range(count):
+            factor[place, other], factor[first, other] = factor[first, other], factor[place, other]
+        for other in range(count):
+            factor[other, place], factor[other, first] = factor[other, first], factor[other, place]
+        factor[place, :place] = 0
+        factor[place, place:] /= np.sqrt(factor[place, place])
+        for row in range(place + 1, count):
+            factor[row, place + 1:] -= factor[place, row] * factor[place, place + 1:]
+    return order, factor
+
+
+@compiled
+def round_rows(rows: Any, factor: Any, steps: Any, costs: Any, pressure: float, most: int,
+               order: Any, chosen: Any) -> None:
+    """Choose integers column by column; errors go to the columns still to come.
+
+    Of the choices for all columns so far, the ``most`` cheapest are followed, as in K-best sphere
+    decoding (Guo and Nilsson 2006). Columns of ``rows`` are those of ``chosen`` in ``order``.
+    """
     limit = len(costs) // 2
     count = rows.shape[1]
+    weights, moved = np.empty((most, count)), np.empty((most, count))
+    integers, origins = np.empty((count, most), np.int64), np.empty((count, most), np.int64)
+    losses = np.zeros(4 * most)
+    candidates, paths = np.empty(4 * most, np.int64), np.empty(4 * most, np.int64)
     for row in range(len(rows)):
-        weights = rows[row]
+        step = steps[row]
+        weights[0] = rows[row]
+        kept = np.zeros(1)
         for column in range(count):
-            scaled = weights[column] / steps[row]
-            nearest = int(np.rint(scaled))
-            curvature = (steps[row] / factor[column, column]) ** 2
-            best, least = 0, np.inf
-            for candidate in range(nearest - 2, nearest + 3):
-                integer = min(max(candidate, -limit), limit)
-                loss = (scaled - integer) ** 2 * curvature + pressure * costs[integer + limit]
-                if loss < least:
-                    best, least = integer, loss
-            loss = scaled ** 2 * curvature + pressure * costs[limit]
-            if loss < least:
-                best = 0
-            chosen[row, column] = best
-            error = (weights[column] - best * steps[row]) / factor[column, column]
-            for later in range(column + 1, count):
-                weights[later] -= error * factor[column, later]
+            curvature = (step / factor[column, column]) ** 2
+            found = 0
+            for path in range(len(kept)):
+                scaled = weights[path, column] / step
+                nearest = min(max(int(np.rint(scaled)), -limit), limit)
+                for change in range(-1, 3):
+                    integer = nearest + change if change < 2 else 0
+                    if abs(integer) > limit or (change == 2 and abs(nearest) < 2):
+                        continue
+                    losses[found] = (kept[path] + (scaled - integer) ** 2 * curvature
+                                     + pressure * costs[integer + limit])
+                    candidates[found], paths[found] = integer, path
+                    found += 1
+            best = np.argsort(losses[:found])[:most]
+            kept = losses[best]
+            for place, candidate in enumerate(best):
+                integer, path = candidates[candidate], paths[candidate]
+                integers[column, place], origins[column, place] = integer, path
+                error = (weights[path, column] - integer * step) / factor[column, column]
+                for later in range(column + 1, count):
+                    moved[place, later] = weights[path, later] - error * factor[column, later]
+            weights, moved = moved, weights
+        place = 0
+        for column in range(count - 1, -1, -1):
+            chosen[row, order[column]] = integers[column, place]
+            place = origins[column, place]
 
 
 @compiled

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from sw.format.tables import AutomatonShape
 from sw.importers.tflite import load
 from sw.network import float_network
 from sw.quantize import StepQuantiser, quantise
-from sw.quantize.compensated import compensate, sensitivities, vary
+from sw.quantize.compensated import (code_costs, compensate, factorise, round_rows,
+                                     sensitivities, vary)
 from sw.score import agreement, answer
 from sw.zoo import load_data, load_network
 
@@ -69,6 +71,43 @@ def test_outputs_suffer_less_than_from_plain_rounding():
     plain = restored(type(found)(grids, tuple(symbols), network))
     assert output_error(network, restored(found), data.x) < 0.5 * output_error(
         network, plain, data.x)
+
+
+def correlated(size, seed):
+    mixed = np.random.default_rng(seed).normal(size=(size, size))
+    return mixed @ mixed.T + 0.1 * np.eye(size)
+
+
+def test_factor_is_that_of_the_inverse_in_order():
+    hessian = correlated(12, seed=0)
+    order, factor = factorise(np.linalg.inv(hessian))
+    assert sorted(order) == list(range(12))
+    assert not np.tril(factor, -1).any()
+    np.testing.assert_allclose(factor.T @ factor, np.linalg.inv(hessian)[np.ix_(order, order)])
+    # The first column is the one whose error is made up for the least.
+    assert order[0] == np.argmin(np.diag(np.linalg.inv(hessian)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_enough_paths_find_the_best_integers(seed):
+    size, step, pressure = 5, 0.7, 0.4
+    hessian = correlated(size, seed)
+    target = np.random.default_rng(seed).normal(size=(1, size))
+    order, factor = factorise(np.linalg.inv(hessian))
+    costs = code_costs(np.array([0, 0, 0, 1, -1, 2]), 3)
+
+    def loss(integers):
+        error = integers * step - target[0]
+        return error @ hessian @ error + pressure * costs[integers + 3].sum()
+
+    found = []
+    for most in (1, 8, 4096):
+        chosen = np.zeros((1, size), np.int64)
+        round_rows(target[:, order], factor, np.array([step]), costs, pressure, most, order, chosen)
+        found.append(loss(chosen[0]))
+    least = min(loss(np.array(integers)) for integers in product(range(-3, 4), repeat=size))
+    assert found[2] == pytest.approx(least)
+    assert found[2] <= found[1] <= found[0]
 
 
 def test_same_inputs_give_the_same_weights():
