@@ -80,9 +80,9 @@ def compensate(network: FloatNetwork, x: ArrayLike, *, bits: float,
     the layer has behind layers already rounded; what it should give is what it gave before any
     rounding (as in GPTAQ, Li et al. 2025). Integers are chosen by their error and by their bits in
     the code of the layer's own integers; several ways to round a filter are followed side by side,
-    the weights first that others make up for the least. Then integers change one by one while that helps, and
-    filters' scales and biases, which cost nothing, are fitted again. Errors of different layers
-    are weighed by what they do to the network's outputs; no labels are needed.
+    the weights first that others make up for the least. Then integers change one by one while that
+    helps, and filters' scales and biases, which cost nothing, are fitted again. Errors of different
+    layers are weighed by what they do to the network's outputs; no labels are needed.
 
     Parameters
     ----------
