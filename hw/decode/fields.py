@@ -5,23 +5,19 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
-from .lookahead import Lookahead
+from hw.pipeline import delay
+
+from .stream_register import StreamRegister
 
 
-__all__ = ["FieldCutter", "WordWindow", "cut_latency", "shifted"]
-
-
-# Until the last step fields are aligned to so many bits only: the rest of each shift is made once,
-# on the narrow field, instead of at every branch of the tree.
-GRANULE = 8
-LAST_GRANULE = 4
+__all__ = ["FieldCutter", "WordWindow", "least_additions", "shifted"]
 
 
 class WordWindow(wiring.Component):
-    """The two words that bits are taken from, and the next one.
+    """The two words that bits are taken from.
 
-    Two words and the next one must have come before there are steps. A word comes each cycle if
-    need be.
+    A word comes each cycle if need be. There may be a step only if ``next_valid`` has been in the
+    cycle before; it is in each cycle in which there is a word to come, once enough have come.
 
     Parameters
     ----------
@@ -34,10 +30,12 @@ class WordWindow(wiring.Component):
         Words. ``ready`` follows ``advance`` combinationally.
     words : Out(2 * word_bits)
         Two words, the earlier one lower.
+    step : In(1)
+        There is a step.
     advance : In(1)
-        The earlier word is used up. Only if ``next_valid`` has been in the cycle before.
+        The step uses the earlier word up.
     next_valid : Out(1)
-        In the next cycle all three words will be there.
+        In the next cycle both words will be there, and one more.
     """
 
     def __init__(self, word_bits):
@@ -45,6 +43,7 @@ class WordWindow(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(word_bits)),
             "words": Out(2 * word_bits),
+            "step": In(1),
             "advance": In(1),
             "next_valid": Out(1),
         })
@@ -52,19 +51,22 @@ class WordWindow(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.following = following = Lookahead(self.word_bits)
+        m.submodules.following = following = StreamRegister(self.word_bits)
         wiring.connect(m, wiring.flipped(self.i), following.i)
 
         words = Signal(2 * self.word_bits, reset_less=True)
         valid = Signal(2)
+        comes = Signal()
         m.d.comb += [
             self.words.eq(words),
-            following.take.eq(self.advance | following.valid & ~valid[0]),
-            self.next_valid.eq(following.next_valid & valid[0]),
+            comes.eq(Mux(valid[0], self.advance & self.step, following.o.valid)),
+            following.o.ready.eq(comes),
+            # Whether a step takes the following word is known too late to count here.
+            self.next_valid.eq(valid[0] & (self.i.valid | following.o.valid & ~self.step)),
         ]
-        with m.If(following.take):
+        with m.If(comes):
             m.d.sync += [
-                words.eq(Cat(words[self.word_bits:], following.payload)),
+                words.eq(Cat(words[self.word_bits:], following.o.payload)),
                 valid.eq(Cat(valid[1], 1)),
             ]
 
@@ -91,6 +93,11 @@ class FieldCutter(wiring.Component):
         Bits of a word, a power of two; at least as many as the fields of a step can have.
     fixed_bits : int
         Width that all fields have while ``fixed``.
+    additions : int
+        Steps in which widths are added: `least_additions` for the number of lanes, or up to as many
+        as the tree has levels.
+    registered : bool
+        Whether ``advance`` comes from a register, for a step more.
 
     Members
     -------
@@ -111,7 +118,8 @@ class FieldCutter(wiring.Component):
         Steps from widths to fields.
     """
 
-    def __init__(self, lanes, *, most_bits, word_bits, fixed_bits):
+    def __init__(self, lanes, *, most_bits, word_bits, fixed_bits, additions,
+                 registered=False):
         if lanes not in (1, 2, 4, 8):
             raise ValueError(f"Lanes must be 1, 2, 4 or 8, not {lanes}")
         if word_bits < lanes * most_bits:
@@ -121,7 +129,9 @@ class FieldCutter(wiring.Component):
         self.most_bits = most_bits
         self.word_bits = word_bits
         self.fixed_bits = fixed_bits
-        self.latency = cut_latency(lanes)
+        self.additions = additions
+        self.registered = registered
+        self.latency = additions + registered + 1 + exact_log2(lanes)
         super().__init__({
             "widths": In(data.ArrayLayout(range(most_bits + 1), lanes)),
             "fixed": In(1),
@@ -135,18 +145,20 @@ class FieldCutter(wiring.Component):
 
         sums = Sums(m, self)
         levels = exact_log2(self.lanes)
-        steps = sum_latency(self.lanes)
+        aligned = granules(levels)
+        spans = [(self.most_bits << level) + aligned[level] - 1 for level in range(levels + 1)]
+        steps = self.additions
 
         begun = Signal(steps)
         position = Signal(exact_log2(self.word_bits))
         next_position = Signal(len(position) + 1)
-        m.d.comb += [
-            next_position.eq(position + sums.of(levels, 0, steps)),
-            self.advance.eq(next_position[-1] & begun[-1]),
-        ]
+        m.d.comb += next_position.eq(position + sums.of(levels, 0, steps))
         m.d.sync += begun.eq(Cat(1, begun))
         with m.If(begun[-1]):
             m.d.sync += position.eq(next_position)
+        m.d["sync" if self.registered else "comb"] += self.advance.eq(next_position[-1] & begun[-1])
+        start = delay(m, position, self.registered)
+        steps += self.registered
 
         def cut(level, number, bits, offset, next_offset, steps):
             """Cut the fields of a branch out of ``bits`` that have been shifted up to ``offset``.
@@ -158,24 +170,20 @@ class FieldCutter(wiring.Component):
                     bits, offset, 1, self.most_bits))
                 return
             sum_of_lower = sums.of(level - 1, 2 * number, steps - 1)
-            next_upper = (next_offset + sum_of_lower)[:ceil_log2(
-                granule(level) + self.most_bits << level - 1)]
-            upper = register(m, next_upper)
+            upper = register(m, (next_offset + sum_of_lower)[:ceil_log2(
+                aligned[level] + (self.most_bits << level - 1))])
             for half, start in enumerate((offset, upper)):
-                part = register(m, shifted(bits, start, granule(level - 1), self.span(level - 1)))
-                rest = start[:exact_log2(granule(level - 1))]
-                cut(level - 1, 2 * number + half, part, register(m, rest), rest, steps + 1)
+                branch(level - 1, 2 * number + half, bits, start, steps)
 
-        root = granule(levels)
-        rest = position[:exact_log2(root)]
-        bits = register(m, shifted(self.words, position, root, self.span(levels)))
-        cut(levels, 0, bits, register(m, rest), rest, steps + 1)
+        def branch(level, number, bits, start, steps):
+            """Align the fields of a branch, which begin at bit ``start``, and cut them out."""
+            rest = start[:exact_log2(aligned[level])]
+            part = register(m, shifted(bits, start, aligned[level], spans[level]))
+            cut(level, number, part, register(m, rest), rest, steps + 1)
+
+        branch(levels, 0, self.words, start, steps)
 
         return m
-
-    def span(self, level):
-        """Return the bits that a branch of ``2 ** level`` lanes needs."""
-        return (self.most_bits << level) + granule(level) - 1
 
 
 class Sums:
@@ -197,32 +205,37 @@ class Sums:
         m, cutter = self.m, self.cutter
         if level == steps == 0:
             return cutter.widths[number]
-        if steps > max(1, min(level, 2)):
+        # The last addition may be of more than two sums.
+        known = min(level, cutter.additions) or 1
+        if steps > known:
             return register(m, self.of(level, number, steps - 1))
-        # Widths come from block RAM and are added by pairs; four pairs are added at once.
-        lower = min(level, 1) if steps == 2 else 0
+        lower = steps - 1 if level else 0
         parts = [self.of(lower, place, steps - 1)
                  for place in range(number << level - lower, number + 1 << level - lower)]
-        total = Signal(range((cutter.most_bits << level) + 1), reset_less=True)
-        m.d.sync += total.eq(sum(parts[1:], parts[0]))
+        # Registers are set and reset by themselves only to what they begin with.
+        fixed = cutter.fixed_bits << level
+        total = Signal(range((cutter.most_bits << level) + 1), init=fixed, reset_less=True)
+        while len(parts) > 1:
+            parts = [lower + upper for lower, upper in zip(parts[::2], parts[1::2], strict=True)]
+        m.d.sync += total.eq(parts[0])
         if steps == 1:
             with m.If(cutter.fixed):
-                m.d.sync += total.eq(cutter.fixed_bits << level)
+                m.d.sync += total.eq(fixed)
         return total
 
 
-def sum_latency(lanes):
-    """Return the steps until the sum of all widths is there: four lanes need two additions."""
+def least_additions(lanes):
+    """Return the fewest steps in which the widths of all lanes are added."""
     return 1 if lanes < 4 else 2
 
 
-def cut_latency(lanes):
-    """Return the steps from widths to fields."""
-    return sum_latency(lanes) + 1 + exact_log2(lanes)
+def granules(levels):
+    """Return what the fields of a branch are aligned to, for each level.
 
-
-def granule(level):
-    return GRANULE if level else LAST_GRANULE
+    Shifting a branch by less, on all its bits, would cost more LUTs than shifting its parts. The
+    last step, behind which lanes make states, is to be short.
+    """
+    return [2 if levels else 4, *(4 << level for level in range(1, levels + 1))]
 
 
 def register(m, value):

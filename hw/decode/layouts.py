@@ -95,12 +95,14 @@ def run_layout(lanes):
 def choice_layout(lanes):
     """Return the layout of what the lanes are to do in a step.
 
-    They look up symbols in ``tables``, unless none is to leave (not ``live``), and those in
-    ``ended`` must have state 0.
+    They look up states in ``tables``, unless there is none yet (``begins``). If it is ``live``,
+    there are symbols, which are to leave. Lanes that have ``ended`` must have state 0; they all
+    have been checked before what is behind the ``last`` choice.
     """
     return data.StructLayout({
         "tables": data.ArrayLayout(range(lanes.tables), lanes.lanes),
-        "ended": lanes.lanes,
+        "begins": 1,
         "live": 1,
+        "ended": lanes.lanes,
         "last": 1,
     })

@@ -12,7 +12,7 @@ __all__ = ["StateDelay"]
 
 
 #: The longest delay that is made of registers.
-REGISTERS = 3
+REGISTERS = 8
 
 
 class StateDelay(wiring.Component):

@@ -3,15 +3,15 @@
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from hw.pipeline import delay
 from sw.format.lanes import NARROW, TansLanes, next_width
 
-from .fields import FieldCutter, WordWindow, cut_latency, shifted
-from .layouts import choice_layout, lane_row_layout, lane_table_layout, run_layout
-from .lookahead import Lookahead
+from .fields import FieldCutter, WordWindow, least_additions, shifted
+from .layouts import lane_row_layout, lane_table_layout, run_layout
 from .skid import SkidBuffer
-from .state_tables import StateTables
+from .state_tables import LOOKUP, StateTables
 from .states import StateDelay
 from .table_runs import TableRuns
 
@@ -215,7 +215,7 @@ class TansDecoder(wiring.Component):
     Attributes
     ----------
     loop : int
-        Cycles from a state to the one that follows it.
+        The fewest cycles from a state to the one that follows it.
     latency : int
         Cycles from the transfer of the first word to the first values, if words follow without a
         gap and a run is there.
@@ -226,13 +226,20 @@ class TansDecoder(wiring.Component):
             raise ValueError(f"Decoder must have TansLanes, not {lanes!r}")
 
         self.lanes = lanes
-        self.loop = StateTables.latency + cut_latency(lanes.lanes)
+        levels = exact_log2(lanes.lanes)
+        self.additions = least_additions(lanes.lanes)
+        self.loop = LOOKUP + self.additions + 1 + levels
         if lanes.turns < self.loop:
             raise ValueError(f"States must be {self.loop * lanes.lanes} or more for "
                              f"{lanes.lanes} lanes, not {lanes.code.states}")
+        # Cycles to spare go where they serve speed most; in what is left states wait.
+        spare = lanes.turns - self.loop
+        self.lookup = LOOKUP + (spare > 0)
+        self.registered = spare > 1
+        self.additions += spare > 2 and levels > self.additions
         self.latency = lanes.turns + FILL
         if lanes.raw_bits:
-            self.latency += cut_latency(lanes.lanes) + RawBits.latency
+            self.latency += self.additions + self.registered + 1 + levels + RawBits.latency
         values = data.ArrayLayout(signed(8), lanes.lanes * lanes.tuple_size)
         super().__init__({
             "rows": In(stream.Signature(lane_table_layout(lanes), always_ready=True)),
@@ -280,44 +287,38 @@ class Core(wiring.Component):
 
         shape = self.decoder.lanes
         table_bits = shape.code.table_bits
+        lookup = self.decoder.lookup
 
         step = Signal()
 
         m.submodules.window = window = WordWindow(shape.word_bits)
         wiring.connect(m, wiring.flipped(self.i), window.i)
         cutter = FieldCutter(shape.lanes, most_bits=shape.symbol_bits,
-                             word_bits=shape.word_bits, fixed_bits=table_bits)
+                             word_bits=shape.word_bits, fixed_bits=table_bits,
+                             additions=self.decoder.additions,
+                             registered=self.decoder.registered)
         m.submodules.cutter = EnableInserter(step)(cutter)
         m.d.comb += [
             cutter.words.eq(window.words),
-            window.advance.eq(cutter.advance & step),
+            window.step.eq(step),
+            window.advance.eq(cutter.advance),
         ]
 
-        m.submodules.table_runs = table_runs = TableRuns(shape)
-        wiring.connect(m, wiring.flipped(self.runs), table_runs.i)
-        m.submodules.choices = choices = Lookahead(choice_layout(shape))
-        wiring.connect(m, table_runs.o, choices.i)
+        m.submodules.choices = choices = TableRuns(shape, skipped=lookup)
+        wiring.connect(m, wiring.flipped(self.runs), choices.i)
         choice = choices.payload
-
-        # The first states come from the coded data, as if rows of zeros had been looked up, and go
-        # as far as others until they are.
-        waited = Signal(range(shape.turns))
-        looking = Signal()
-        looked = Signal(StateTables.latency)
-        m.d.comb += [
-            looking.eq(waited == shape.turns - StateTables.latency),
-            choices.take.eq(step & looking & choices.valid),
-            cutter.fixed.eq(~looked[-1]),
-        ]
         with m.If(step):
-            m.d.sync += looked.eq(Cat(looking, looked))
-            with m.If(~looking):
-                m.d.sync += waited.eq(waited + 1)
+            begins = ~delay(m, ~choice.begins, lookup, reset_less=False)
+            live = delay(m, choice.live & choices.valid, lookup, reset_less=False)
+        m.d.comb += [
+            choices.take.eq(step),
+            cutter.fixed.eq(begins),
+        ]
 
-        m.submodules.tables = tables = StateTables(shape)
+        m.submodules.tables = tables = StateTables(shape, latency=lookup)
         wiring.connect(m, wiring.flipped(self.rows), tables.rows)
         m.submodules.states = states = StateDelay(
-            table_bits * shape.lanes, shape.turns - self.decoder.loop)
+            table_bits * shape.lanes, shape.turns - lookup - cutter.latency)
         m.d.comb += [
             tables.step.eq(step),
             tables.states.eq(states.o),
@@ -325,14 +326,20 @@ class Core(wiring.Component):
             states.enable.eq(step),
         ]
 
-        m.submodules.skid = skid = SkidBuffer(self.o.payload.shape())
-        wiring.connect(m, skid.o, wiring.flipped(self.o))
+        bits = 8 if shape.raw_bits else shape.value_bits
+        values = data.ArrayLayout(signed(bits), shape.lanes * shape.tuple_size)
+        m.submodules.skid = skid = SkidBuffer(values)
+        m.d.comb += [
+            self.o.valid.eq(skid.o.valid),
+            skid.o.ready.eq(self.o.ready),
+        ]
+        m.d.comb += [self.o.payload[place].eq(skid.o.payload[place])
+                     for place in range(values.length)]
         # Behind the last choice values are still under way.
         m.d.sync += step.eq(window.next_valid & (choices.next_valid | choice.last)
                             & skid.next_ready)
-        with m.If(step):
-            live = delay(m, choice.live & choices.take, StateTables.latency, reset_less=False)
-            if shape.raw_bits:
+        if shape.raw_bits:
+            with m.If(step):
                 live = delay(m, live, cutter.latency + RawBits.latency, reset_less=False)
         m.d.comb += skid.i.valid.eq(live & step)
 
@@ -341,7 +348,7 @@ class Core(wiring.Component):
             m.submodules[f"lane{lane}"] = EnableInserter(step)(lane_step)
             m.d.comb += [
                 lane_step.row.eq(tables.o[lane]),
-                lane_step.first.eq(~looked[-1]),
+                lane_step.first.eq(begins),
                 lane_step.field.eq(cutter.fields[lane]),
                 cutter.widths[lane].eq(lane_step.taken),
                 states.i.word_select(lane, table_bits).eq(lane_step.state),
@@ -350,12 +357,12 @@ class Core(wiring.Component):
                 skid.i.payload[lane * shape.tuple_size + place].eq(lane_step.values[place])
                 for place in range(shape.tuple_size)]
 
+        checks = step & choices.valid
         wrong = Signal(shape.lanes)
         ended = Signal()
         m.d.sync += [
-            wrong.eq(Cat(choice.ended[lane] & choices.take & tables.states[lane].any()
-                         for lane in range(shape.lanes))),
-            ended.eq(choices.take & choice.last),
+            wrong.eq(choice.ended & tables.nonzero & checks.replicate(shape.lanes)),
+            ended.eq(checks & choice.last),
             self.error.eq(self.error | wrong.any()),
             self.done.eq(self.done | ended),
         ]

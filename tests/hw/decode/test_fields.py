@@ -8,8 +8,9 @@ import pytest
 from hw.decode.fields import FieldCutter
 
 
-SHAPES = [(1, 8, 32), (1, 17, 32), (2, 8, 32), (2, 10, 32), (4, 8, 32), (4, 10, 64), (4, 15, 64),
-          (8, 8, 64), (8, 10, 128), (8, 4, 32)]
+SHAPES = [(1, 8, 32, 1), (1, 17, 32, 1), (2, 8, 32, 1), (2, 10, 32, 1), (4, 8, 32, 2),
+          (4, 10, 64, 2), (4, 15, 64, 2), (8, 8, 64, 2), (8, 8, 64, 3), (8, 10, 128, 2),
+          (8, 4, 32, 3)]
 
 
 def cut(bits, widths):
@@ -20,10 +21,13 @@ def cut(bits, widths):
     return fields
 
 
+@pytest.mark.parametrize("registered", [False, True])
 @pytest.mark.parametrize("full", [False, True])
-@pytest.mark.parametrize("lanes, most_bits, word_bits", SHAPES)
-def test_fields_follow_one_another(simulate, lanes, most_bits, word_bits, full):
-    dut = FieldCutter(lanes, most_bits=most_bits, word_bits=word_bits, fixed_bits=most_bits)
+@pytest.mark.parametrize("lanes, most_bits, word_bits, additions", SHAPES)
+def test_fields_follow_one_another(simulate, lanes, most_bits, word_bits, additions, full,
+                                  registered):
+    dut = FieldCutter(lanes, most_bits=most_bits, word_bits=word_bits, fixed_bits=most_bits,
+                      additions=additions, registered=registered)
     rng = random.Random(0)
     bits = rng.getrandbits(1 << 16)
     steps = 300
@@ -56,4 +60,4 @@ def test_fields_follow_one_another(simulate, lanes, most_bits, word_bits, full):
 ])
 def test_shapes_refused(lanes, word_bits, complaint):
     with pytest.raises(ValueError, match=complaint):
-        FieldCutter(lanes, most_bits=8, word_bits=word_bits, fixed_bits=8)
+        FieldCutter(lanes, most_bits=8, word_bits=word_bits, fixed_bits=8, additions=2)
