@@ -14,11 +14,10 @@ from rich.console import Console
 
 from sim.throughput import report_throughput
 from sim.verilator import SimulationError
-from sw.compression import compress, measure_image
+from sw.compression import compress, measure_image, sample_inputs
 from sw.files import write_file
-from sw.zoo import load_data
 
-from .options import add_accelerator_options, read_site, read_target
+from .options import add_accelerator_options, read_plan, read_site, read_target
 from .report.document import summary, write
 from .report.power import estimate_power
 from .report.resources import ExcessError, blocks, count_cells, report_resources
@@ -54,7 +53,7 @@ def only_if_good(directory):
         raise
 
 
-def build(site, model, target, *, quantiser, codec, image, seed, directory, stages):
+def build(site, model, target, plan, *, data, calibration, image, seed, directory, stages):
     """Make the bitstream of an accelerator that runs ``model``, and its report.
 
     Everything is written into ``directory``: top.bit, weights.hri, report.json, report.txt and the
@@ -68,8 +67,10 @@ def build(site, model, target, *, quantiser, codec, image, seed, directory, stag
         Name of a network that ships, or a model file with its data beside it.
     target : Target
         Sizes of the accelerator; its decoder is made to match the codec.
-    quantiser, codec : str
-        How the model is compressed, as in `sw.plan.Plan`.
+    plan : Plan
+        How the model is compressed.
+    data, calibration : Path or None
+        Inputs, as in `sw.compression.compress`; without any, seeded noise is simulated.
     image : Path or None
         An image of the model that exists, to be taken instead.
     seed : int
@@ -95,16 +96,17 @@ def build(site, model, target, *, quantiser, codec, image, seed, directory, stag
     with only_if_good(directory):
         with stages.stage("compress"):
             if image is None:
-                compression = compress(model, quantiser=quantiser, codec=codec, target=target)
+                compression = compress(model, plan, target=target, data=data,
+                                       calibration=calibration)
             else:
                 compression = measure_image(image, model, target=target)
             write_file(directory / "weights.hri", compression.data)
-            x = load_data(model).x[:SAMPLES]
+            x = sample_inputs(model, SAMPLES, data)
         with stages.stage("elaborate"):
             verilog = site.elaborate(compression.target, compression.data)
         nextpnr, measurement = implement_and_measure(
-            site, model, target, compression, verilog, x, seed=seed, directory=directory,
-            stages=stages)
+            site, model, target, calibration, compression, verilog, x, seed=seed,
+            directory=directory, stages=stages)
         simulation, toggles, by_block, baseline = measurement
 
         figures = compression.report()
@@ -132,7 +134,8 @@ def build(site, model, target, *, quantiser, codec, image, seed, directory, stag
     return report
 
 
-def implement_and_measure(site, model, target, compression, verilog, x, *, seed, directory, stages):
+def implement_and_measure(site, model, target, calibration, compression, verilog, x, *, seed,
+                          directory, stages):
     """Return nextpnr's report, and simulation, toggles, blocks and baseline.
 
     One half runs beside the other; when either fails, the tools of both are stopped.
@@ -154,7 +157,7 @@ def implement_and_measure(site, model, target, compression, verilog, x, *, seed,
         with stages.stage("synthesise block by block"):
             stat = synthesise(verilog, directory=directory / "blocks", flatten=False, stop=stop)
         with stages.stage("raw int8 instead"):
-            baseline = measure_baseline(site, model, target, x[:1],
+            baseline = measure_baseline(site, model, target, calibration, x[:1],
                                         directory=directory / "baseline", stop=stop)
         return simulation, toggles, blocks(stat, top=ACCELERATOR), baseline
 
@@ -178,10 +181,11 @@ def simulate(site, compression, verilog, x, *, directory):
     return simulation
 
 
-def measure_baseline(site, model, target, x, *, directory, stop):
+def measure_baseline(site, model, target, calibration, x, *, directory, stop):
     """Return what plain int8 weights cost on the same way, or why they can't go it."""
     try:
-        compression = compress(model, quantiser="uniform", codec="raw", target=target)
+        compression = compress(model, quantiser="uniform", codec="raw", target=target,
+                               calibration=calibration)
         verilog = site.elaborate(compression.target, compression.data)
     except ValueError as error:
         return {"baseline_raw": None, "baseline_raw_reason": str(error)}
@@ -231,9 +235,10 @@ def main(argv=None):
         directory = arguments.output or Path("build", site.board.name)
         directory.mkdir(parents=True, exist_ok=True)
         with Usage() as usage, Stages(console) as stages:
-            report = build(site, arguments.model, target, quantiser=arguments.quantiser,
-                           codec=arguments.codec, image=arguments.image, seed=arguments.seed,
-                           directory=directory, stages=stages)
+            report = build(site, arguments.model, target, read_plan(arguments),
+                           data=arguments.data, calibration=arguments.calibrate,
+                           image=arguments.image, seed=arguments.seed, directory=directory,
+                           stages=stages)
     except (ValueError, OSError, ToolError, SimulationError) as error:
         if isinstance(error, ExcessError):
             Console(stderr=True).print(error.table)

@@ -2,16 +2,18 @@
 
 from argparse import ArgumentTypeError
 from math import inf
+from pathlib import Path
 
 from boards import BOARDS, find_board
 from sw.format.link import BAUD
 from sw.format.target import PRESETS
 from sw.options import add_compression_options, add_size_options, resize
+from sw.plan import Plan
 
 from .site import Site
 
 
-__all__ = ["add_accelerator_options", "read_site", "read_target"]
+__all__ = ["add_accelerator_options", "read_plan", "read_site", "read_target"]
 
 
 def add_accelerator_options(parser):
@@ -27,6 +29,13 @@ def add_accelerator_options(parser):
     parser.add_argument("--model", default="digits", metavar="NAME|FILE",
                         help="network that ships, or a model file (default: %(default)s)")
     add_compression_options(parser)
+    parser.add_argument("--bits", type=float, metavar="BITS",
+                        help="bits per weight, or of a symbol, as in sw.compress")
+    parser.add_argument("--data", type=Path, metavar="FILE",
+                        help="npz of held-out inputs x and classes y (default: NAME_data.npz "
+                             "beside an npz model; else seeded noise is run)")
+    parser.add_argument("--calibrate", type=Path, metavar="FILE",
+                        help="npz of inputs x to calibrate on, as in sw.compress")
 
 
 def frequency(mhz):
@@ -48,6 +57,17 @@ def read_site(arguments):
     board = find_board(arguments.board)
     return Site(board, arguments.device or board.default_device, arguments.clock_hz,
                 arguments.baud)
+
+
+def read_plan(arguments):
+    """Return how the network is compressed.
+
+    Raises
+    ------
+    ValueError
+        If choices don't go together.
+    """
+    return Plan(arguments.quantiser, arguments.codec, arguments.bits)
 
 
 def read_target(arguments, site):

@@ -6,7 +6,7 @@ import sys
 
 from rich.console import Console
 
-from hw.options import add_accelerator_options, read_site, read_target
+from hw.options import add_accelerator_options, read_plan, read_site, read_target
 from sim.verilator import SimulationError
 from sim.virtual import Build, VirtualBoard
 from sw.host.ports import offer
@@ -28,8 +28,8 @@ def main(argv=None):
     console = Console(highlight=False, soft_wrap=True)
     try:
         site = read_site(arguments)
-        build = Build(site, read_target(arguments, site), arguments.model, arguments.quantiser,
-                      arguments.codec)
+        build = Build(site, read_target(arguments, site), arguments.model, read_plan(arguments),
+                      arguments.calibrate)
         with console.status("compiling the accelerator"):
             virtual = VirtualBoard(build)
         signal.signal(signal.SIGTERM, interrupt)

@@ -9,11 +9,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from hw.options import add_accelerator_options, read_site, read_target
+from hw.options import add_accelerator_options, read_plan, read_site, read_target
 from sim.throughput import report_throughput
 from sim.verilator import SimulationError
-from sw.compression import compress
-from sw.zoo import load_data
+from sw.compression import compress, sample_inputs
+from sw.score import metric
 
 
 __all__ = ["main"]
@@ -62,10 +62,19 @@ def main(argv=None):
                          indent=2))
     else:
         show(console, throughput)
-    console.print(f"{simulation.exact} of {simulation.n} inferences bit-exact; the golden model "
-                  f"gets {compression.accuracy_int:.2%} of {compression.n} held-out inputs right "
-                  f"(float: {compression.accuracy_float:.2%}).")
+    console.print(f"{simulation.exact} of {simulation.n} inferences bit-exact"
+                  f"{judged(compression)}.")
     return 0 if simulation.exact == simulation.n else 1
+
+
+def judged(compression):
+    if compression.accuracy_int is None:
+        return ", on seeded noise"
+    if metric(compression.network) == "auc":
+        return (f"; the golden model's AUC is {compression.accuracy_int:.4f} on {compression.n} "
+                f"held-out inputs (before: {compression.accuracy_float:.4f})")
+    return (f"; the golden model gets {compression.accuracy_int:.2%} of {compression.n} held-out "
+            f"inputs right (before: {compression.accuracy_float:.2%})")
 
 
 def run(arguments, console):
@@ -74,9 +83,9 @@ def run(arguments, console):
     site = read_site(arguments)
     target = read_target(arguments, site)
     with console.status("compressing"):
-        compression = compress(arguments.model, quantiser=arguments.quantiser,
-                               codec=arguments.codec, target=target)
-        x = load_data(arguments.model).x[:arguments.samples]
+        compression = compress(arguments.model, read_plan(arguments), target=target,
+                               data=arguments.data, calibration=arguments.calibrate)
+        x = sample_inputs(arguments.model, arguments.samples, arguments.data)
     with console.status("compiling the accelerator, then simulating it"):
         verilog = site.elaborate(compression.target, compression.data)
         return compression, site.simulate(compression, verilog, x, directory=arguments.output)

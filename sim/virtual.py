@@ -4,8 +4,9 @@ import hashlib
 import os
 import subprocess
 import tty
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 
 from hw.link.uart import bit_cycles
 from hw.site import ROOT, Site
@@ -13,7 +14,7 @@ from hw.top import ACCELERATOR
 from sim.verilator import BUILD, SimulationError, compile_board
 from sw.compression import compress
 from sw.format.target import Target
-from sw.plan import AUTO
+from sw.plan import Plan
 from sw.zoo import find
 
 
@@ -32,17 +33,17 @@ class Build:
         Sizes of the accelerator; its decoder is made to match the codec.
     model : str
         Network that ships, or a model file: the image at power-on.
-    quantiser : str
-        How weights become symbols.
-    codec : str
-        How symbols are coded; by default, such that the image is smallest.
+    plan : Plan
+        How the model is compressed.
+    calibration : Path, optional
+        Inputs, as in `sw.compression.compress`.
     """
 
     site: Site
     target: Target
     model: str = "digits"
-    quantiser: str = "step"
-    codec: str = AUTO
+    plan: Plan = field(default_factory=Plan)
+    calibration: Path | None = None
 
     def compile(self):
         """Return the folder of the compiled accelerator; nothing is made again.
@@ -59,8 +60,8 @@ class Build:
             os.utime(known)
             return known.resolve()
 
-        compression = compress(self.model, quantiser=self.quantiser, codec=self.codec,
-                               target=self.target)
+        compression = compress(self.model, self.plan, target=self.target,
+                               calibration=self.calibration)
         folder = compile_board(self.site.elaborate(compression.target, compression.data),
                                top=ACCELERATOR)
         # Others may be at the same.
@@ -72,14 +73,14 @@ class Build:
     def digest(self):
         """Return a name for all that the accelerator is made from."""
         site = self.site
-        choices = (site.board.name, site.device, site.clock_hz, site.baud, self.target,
-                   self.quantiser, self.codec)
+        choices = (site.board.name, site.device, site.clock_hz, site.baud, self.target, self.plan)
         versions = [version(package) for package in ("amaranth", "verilator")]
         digest = hashlib.sha256(repr((choices, versions)).encode())
         model = find(self.model)
         sources = [path for folder in ("boards", "hw", "sim", "sw")
                    for suffix in ("*.py", "*.v", "*.cpp") for path in (ROOT / folder).rglob(suffix)]
-        for path in (*sorted(sources), model, model.with_name(f"{model.stem}_data.npz")):
+        data = (model.with_name(f"{model.stem}_data.npz"), *filter(None, [self.calibration]))
+        for path in (*sorted(sources), model, *data):
             digest.update(path.read_bytes() if path.exists() else b"")
         return digest.hexdigest()[:16]
 

@@ -32,7 +32,7 @@ from .zoo import (IMPORTERS, Data, load_calibration, load_data, load_labelled, l
 
 
 __all__ = ["DEFAULT_TARGET", "Compression", "LayerFigures", "compare", "compress", "decoders",
-           "fit", "measure_image", "size_figures", "smallest", "without_infinity"]
+           "fit", "measure_image", "sample_inputs", "size_figures", "smallest", "without_infinity"]
 
 
 DEFAULT_TARGET = PRESETS["ulx3s", "85F"]
@@ -338,6 +338,25 @@ def load_samples(model: str | Path, source: FloatNetwork | Network, data: Path |
                        samples.x[np.sort(order[:half])], halved=True)
     return replace(samples, x=users_inputs(model, source, samples.x),
                    calibration=users_inputs(model, source, samples.calibration))
+
+
+def sample_inputs(model: str | Path, count: int, data: Path | None = None) -> NDArray[Any]:
+    """Return inputs of a network as the user gives them: held-out ones, else seeded noise.
+
+    Parameters
+    ----------
+    count : int
+        The most inputs.
+    data : Path, optional
+        npz file of inputs ``x`` and classes ``y``, by default the one beside an npz model.
+    """
+    source = load_source(model)
+    x = load_samples(model, source, data, None, calibrates=False).x[:count]
+    if not len(x):
+        noise = np.random.default_rng(0).integers(-128, 128, (count, *source.input_shape), np.int8)
+        x = Quantisation(source.input.scale, source.input.zero_point).restore(noise)
+        x = x * source.input.divisor + source.input.mean
+    return x
 
 
 def users_inputs(model: str | Path, source: FloatNetwork | Network, x: NDArray[Any]

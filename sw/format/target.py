@@ -98,7 +98,7 @@ PRESETS = {
 }
 
 
-#: Larger targets of the same devices: for networks that those don't run, and built in minutes more.
+#: Larger targets of the same devices, for networks that those don't run.
 LARGE = {
     ("ulx3s", "85F"): Target(rows=16, columns=8, requantisers=4, memory_words=32768,
                              activation_bytes=65536, channels=4096, layers=64),

@@ -100,13 +100,14 @@ def test_too_many_multipliers_are_refused_before_synthesis(capsys, no_tools, tmp
     status, (_, err) = run(capsys, "-o", str(tmp_path), "--device", "25F", "--rows", "8")
     assert status == 1
     *table, message = err.strip().splitlines()
-    assert message == "error: too big for LFE5U-25F: 36 dsp of 28"
+    assert message == "error: too big for LFE5U-25F: 57 ebr of 56, 36 dsp of 28"
     assert any("dsp" in line and "36" in line and "28" in line and "8" in line for line in table)
 
 
 def test_baseline_that_does_not_fit_gives_its_reason(no_tools, tmp_path):
     target = replace(PRESETS["ulx3s", "85F"], memory_words=4096)
-    baseline = build.measure_baseline(SITE, "digits", target, None, directory=tmp_path, stop=None)
+    baseline = build.measure_baseline(SITE, "digits", target, None, None, directory=tmp_path,
+                                      stop=None)
     assert baseline["baseline_raw"] is None
     assert "more than the weight memory's 16384" in baseline["baseline_raw_reason"]
 
@@ -117,12 +118,12 @@ def test_baseline_needs_the_least_memory_that_its_image_fits_into(monkeypatch, t
         n=1, exact=1, cycles=1000))
     monkeypatch.setattr(build, "synthesise", lambda *arguments, **options: {
         "design": {"num_cells_by_type": {}}})
-    baseline, = (build.measure_baseline(SITE, "digits", PRESETS["ulx3s", "85F"], None,
+    baseline, = (build.measure_baseline(SITE, "digits", PRESETS["ulx3s", "85F"], None, None,
                                         directory=tmp_path, stop=None).values())
     assert 4 * 8192 < baseline["bytes_image"] < 4 * 16384
     assert baseline["memory_bits"] == 32 * 16384
     larger = replace(PRESETS["ulx3s", "85F"], memory_words=32768)
-    again, = (build.measure_baseline(SITE, "digits", larger, None, directory=tmp_path,
+    again, = (build.measure_baseline(SITE, "digits", larger, None, None, directory=tmp_path,
                                      stop=None).values())
     assert again["memory_bits"] == baseline["memory_bits"]
 

@@ -25,7 +25,7 @@ def no_simulation(monkeypatch):
     (["--samples", "0"], "Samples must be 1 or more, not 0"),
     (["--model", "nowhere.npz"], "nowhere.npz: no such model file"),
     (["--quantiser", "uniform", "--codec", "huffman"], "An automaton of 32 symbols can't decode"),
-    (["--device", "25F", "--rows", "8"], "too big for LFE5U-25F: 36 dsp of 28"),
+    (["--device", "25F", "--rows", "8"], "too big for LFE5U-25F: 57 ebr of 56, 36 dsp of 28"),
 ])
 def test_bad_input_is_one_line(capsys, no_simulation, tmp_path, options, message):
     assert run.main(["-o", str(tmp_path), *options]) == 1

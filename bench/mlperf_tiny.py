@@ -1,0 +1,191 @@
+"""Benchmark of MLPerf Tiny's networks on the accelerator: ``python -m bench.mlperf_tiny``."""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boards import BOARDS, find_board
+from hw.engine.engine import Engine
+from hw.report.resources import ExcessError, report_resources
+from hw.report.timing import report_timing
+from hw.rtl import generate
+from hw.site import Site
+from hw.toolchain import ToolError, implement
+from sim.simulation import Part, simulate
+from sim.verilator import SimulationError
+from sw.compression import Compression, compress, users_inputs
+from sw.cycles import predict
+from sw.format.target import PRESETS, Target
+from sw.network import Network
+from sw.plan import Plan
+from sw.score import agreement, answer, score
+from sw.zoo import load_source
+
+from .report import FOLDER, Row, show, write_rows
+
+
+__all__ = ["MODELS", "main", "measure"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network of the benchmark.
+
+    Parameters
+    ----------
+    file : str
+        In the folder ``models`` of HEADRACE_DATA.
+    key : str
+        Of its inputs and labels in ``data/mlperf_tiny_inputs.npz``.
+    bits : float
+        Bits per weight of the step quantiser.
+    """
+
+    name: str
+    file: str
+    key: str
+    bits: float
+
+
+MODELS = (
+    Model("keyword spotting", "kws_ref_model.tflite", "kws", 4.25),
+    Model("image classification", "pretrainedResnet_quant.tflite", "ic", 4.25),
+    Model("visual wake words", "vww_96_int8.tflite", "vww", 2.5),
+    Model("anomaly detection", "ad01_int8.tflite", "ad", 3.3),
+)
+
+#: Clock that place-and-route aims at.
+CLOCK_HZ = 100_000_000
+
+FORMATS = {"model": "", "quantiser": "", "codec": "", "image_bytes": ",", "bits_per_weight": ".2f",
+           "accuracy": ".3f", "agreement": ".3f", "cycles": ",", "latency_ms": ".3f",
+           "bit_exact": ""}
+
+#: What rows have besides.
+OTHERS = ("reference_accuracy", "n", "predicted_cycles", "fmax_mhz", "lut4", "ff", "ebr", "dsp",
+          "note")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command with ``argv``, by default the command line's arguments."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.mlperf_tiny", description="Run MLPerf Tiny's int8 networks, "
+        "compressed and as they are, on the simulated accelerator of a board, and build it once.")
+    parser.add_argument("--board", default="ulx3s", choices=tuple(BOARDS))
+    parser.add_argument("--samples", type=int, default=4, metavar="N",
+                        help="inputs of each network that are simulated (default: %(default)s)")
+    parser.add_argument("--no-build", action="store_true",
+                        help="leave out synthesis, place and route: no latency, no resources")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE",
+                        default=FOLDER / "mlperf_tiny.json",
+                        help="the rows (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    try:
+        folder = Path(os.environ.get("HEADRACE_DATA", "../shared"))
+        rows = list(measure(folder, arguments.board, arguments.samples, not arguments.no_build))
+        write_rows(arguments.output, rows)
+    except (ValueError, OSError, ToolError, SimulationError) as error:
+        sys.exit(f"error: {error}")
+    show(f"MLPerf Tiny on {arguments.board}: accuracy, or AUC, on the real inputs at hand", rows,
+         FORMATS)
+    for row in rows:
+        if row["note"]:
+            print(f"{row['model']}, {row['quantiser']}: {row['note']}")
+    built = next((row for row in rows if row["fmax_mhz"]), None)
+    if built:
+        print(f"{built['lut4']:,} LUT4, {built['ff']:,} flip-flops, {built['ebr']} block RAMs, "
+              f"{built['dsp']} multipliers, Fmax {built['fmax_mhz']:.1f} MHz (nextpnr, seed 1); "
+              f"the weights alone are exchanged from network to network")
+    print(f"{arguments.output}: {len(rows)} rows")
+
+
+def measure(folder: Path, board: str, samples: int, built: bool) -> Iterator[Row]:
+    """Yield a row for each network, compressed and raw.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the models and their inputs are.
+    samples : int
+        Inputs that are simulated; all of them are judged, by the golden model.
+    built : bool
+        Whether the accelerators are synthesised, placed and routed, too.
+    """
+    found = find_board(board)
+    site = Site(found, found.default_device, CLOCK_HZ)
+    inputs = np.load(folder / "data" / "mlperf_tiny_inputs.npz")
+    resources: dict[Target, Row] = {}
+    for model in MODELS:
+        path = folder / "models" / model.file
+        source = load_source(path)
+        assert isinstance(source, Network)
+        x = users_inputs(path, source, inputs[f"{model.key}_x"])
+        y = inputs[f"{model.key}_y"]
+        for plan in (Plan("step", bits=model.bits), Plan("uniform", "raw")):
+            row: dict[str, Any] = {
+                "board": board, "model": model.name, "quantiser": plan.describe(),
+                **dict.fromkeys((*list(FORMATS)[2:], *OTHERS))}
+            try:
+                made = compress(path, plan, target=PRESETS[board, site.device])
+            except ValueError as error:
+                yield row | {"codec": plan.codec, "note": f"does not fit: {error}"}
+                continue
+            assert made.target is not None
+            row |= judge(made, source, x, y)
+            row |= simulated(site, made, made.target, x[:samples])
+            if built:
+                if made.target not in resources:
+                    resources[made.target] = build(site, made.target)
+                row |= resources[made.target]
+                if row["fmax_mhz"]:
+                    row["latency_ms"] = row["cycles"] / row["fmax_mhz"] / 1e3
+            yield row
+
+
+def judge(made: Compression, source: Network, x: NDArray[Any], y: NDArray[Any]) -> Row:
+    """Return what a compressed network is worth: accuracy, or the area under the ROC curve."""
+    before, after = answer(source, x), answer(made.image.network, x)
+    return {"codec": made.codec, "image_bytes": made.size.bytes_image,
+            "bits_per_weight": made.size.bits_per_weight, "accuracy": score(after, y),
+            "reference_accuracy": score(before, y), "agreement": agreement(after, before),
+            "n": len(y)}
+
+
+def simulated(site: Site, made: Compression, target: Target, x: NDArray[Any]) -> Row:
+    """Return what the simulated accelerator says of a network, run on ``x``."""
+    verilog = generate(Engine(target), name="engine", platform=site.platform())
+    with tempfile.TemporaryDirectory() as directory:
+        simulation, = simulate(
+            [Part(made.data, made.network.quantise_input(x))], target=target, verilog=verilog,
+            top="engine", bench="sim.benches.engine", clock_hz=CLOCK_HZ, baud=0,
+            directory=Path(directory))
+    return {"cycles": simulation.cycles,
+            "predicted_cycles": predict(simulation.image, target).cycles,
+            "bit_exact": simulation.exact == simulation.n}
+
+
+def build(site: Site, target: Target) -> Row:
+    """Return what the accelerator takes on the device, and its clock."""
+    try:
+        verilog = site.elaborate(target, b"")
+        with tempfile.TemporaryDirectory() as directory:
+            nextpnr = implement(verilog, site.platform(), clock_hz=CLOCK_HZ, seed=1,
+                                directory=Path(directory), preferences=site.preferences)
+    except ExcessError as error:
+        return {"note": f"not built: {error}"}
+    used = {name: usage["used"] for name, usage in report_resources(nextpnr, {}).items()
+            if name != "by_block"}
+    return {**{name: used[name] for name in ("lut4", "ff", "ebr", "dsp")},
+            "fmax_mhz": report_timing(nextpnr, clock_hz=CLOCK_HZ)["fmax_mhz"]}
+
+
+if __name__ == "__main__":
+    main()
