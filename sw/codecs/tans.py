@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compiled import compiled
+from ..format.lanes import TansLanes
 from ..format.sections import FormatError, pack_code
-from ..format.tables import (MAX_EXACT, MAX_SYMBOLS, LayerCode, TansCode, TansShape, TansTable,
-                             spread)
+from ..format.tables import (MAX_EXACT, MAX_SYMBOLS, MAX_TABLES, LayerCode, TansCode, TansShape,
+                             TansTable, spread)
 from ..format.tans import counts_bits
 
 
@@ -55,19 +56,20 @@ class TansCodec:
 
     Parameters
     ----------
-    shape : TansShape
-        Size of the tables, and number of states.
+    shape : TansShape or TansLanes
+        Size of the tables, and number of states; or the decoder that must be able to hold them.
     deltas : bool
         Whether differences may be coded: only where symbols are weights, not indices.
     most_tables : int
         The most tables that filters may be sorted into.
     """
 
-    def __init__(self, shape: TansShape | None = None, *, deltas: bool = True,
+    def __init__(self, shape: TansShape | TansLanes | None = None, *, deltas: bool = True,
                  most_tables: int = 16) -> None:
-        self.shape = shape or TansShape()
+        self.decoder = shape if isinstance(shape, TansLanes) else None
+        self.shape = shape.code if isinstance(shape, TansLanes) else shape or TansShape()
         self.deltas = deltas
-        self.most_tables = most_tables
+        self.most_tables = min(most_tables, self.decoder.tables if self.decoder else MAX_TABLES)
 
     def fit(self, layers: Sequence[NDArray[np.integer]]) -> TansCode:
         """Return the tables with which all ``layers``, each (Cout, KH, KW, Cin), take few bits.
@@ -79,7 +81,7 @@ class TansCodec:
         Raises
         ------
         ValueError
-            If a symbol isn't -128 to 255.
+            If a symbol isn't -128 to 255, or the decoder can hold no table for some.
         """
         for layer in layers:
             if layer.size and not -128 <= int(layer.min()) <= int(layer.max()) <= 255:
@@ -122,7 +124,7 @@ class TansCodec:
             tuples = [(size, count_tuples(items, used, lengths, number, size, first, buckets))
                       for size in range(2, MAX_TUPLE + 1)
                       if 1 < buckets ** size <= most_symbols(self.shape.table_bits)]
-            found.append(fit_table(values, self.shape.table_bits, tuples))
+            found.append(fit_table(values, self.shape.table_bits, tuples, self.decoder))
         return found
 
     def encode(self, symbols: NDArray[np.integer], table: TansCode) -> bytes:
@@ -337,38 +339,41 @@ def totals_of(filters: Counts, chosen: NDArray[np.int64], count: int) -> Counts:
     return totals
 
 
-def normalise(occurring: Counts, table_bits: int) -> tuple[int, ...]:
+def normalise(occurring: Counts, table_bits: int, least: NDArray[np.int64] | None = None
+              ) -> tuple[int, ...]:
     """Return counts that add up to a table's size and cost occurring symbols the least.
 
-    Each symbol that occurs gets at least one state; then states go one by one to whoever gains
-    most, which is optimal since gains diminish.
+    Each symbol that occurs gets at least one state, or its ``least``; then states go one by one to
+    whoever gains most, which is optimal since gains diminish.
     """
     having, = np.nonzero(occurring)
     found = np.zeros(len(occurring), np.int64)
-    found[having] = apportion(occurring[having].astype(np.float64), 1 << table_bits)
+    least = np.ones(len(occurring), np.int64) if least is None else least
+    found[having] = apportion(occurring[having].astype(np.float64), least[having],
+                              1 << table_bits)
     return tuple(found.tolist())
 
 
 @compiled
-def apportion(weights: Any, size: int) -> Any:
-    counts = np.maximum(1, np.floor(weights * (size / weights.sum()))).astype(np.int64)
+def apportion(weights: Any, least: Any, size: int) -> Any:
+    counts = np.maximum(least, np.floor(weights * (size / weights.sum()))).astype(np.int64)
     left = size - counts.sum()
     step = 1 if left > 0 else -1
     # What a symbol gains by a state more, or by one less.
     gains = np.empty(len(counts), np.float64)
     for number in range(len(counts)):
-        gains[number] = gain(weights[number], counts[number], step)
+        gains[number] = gain(weights[number], counts[number], step, least[number])
     while left:
         place = np.argmax(gains)
         counts[place] += step
-        gains[place] = gain(weights[place], counts[place], step)
+        gains[place] = gain(weights[place], counts[place], step, least[place])
         left -= step
     return counts
 
 
 @compiled
-def gain(weight: float, count: int, step: int) -> float:
-    if count + step < 1:
+def gain(weight: float, count: int, step: int, least: int) -> float:
+    if count + step < least:
         return -np.inf
     gained: float = weight * np.log2((count + step) / count)
     return gained
@@ -398,11 +403,12 @@ def most_symbols(table_bits: int) -> int:
     return min(MAX_SYMBOLS, (1 << table_bits) // 2)
 
 
-def fit_table(values: Counts, table_bits: int, tuples: Sequence[tuple[int, Counts]] = ()
-              ) -> tuple[TansTable, float]:
+def fit_table(values: Counts, table_bits: int, tuples: Sequence[tuple[int, Counts]] = (),
+              decoder: TansLanes | None = None) -> tuple[TansTable, float]:
     """Return the cheapest table for occurrences of -128 to 127, and the bits of all values.
 
-    Tables of tuples are tried too for each size and occurrences in ``tuples``.
+    Tables of tuples are tried too for each size and occurrences in ``tuples``. If there is a
+    decoder, it can hold the table.
     """
     present, = np.nonzero(values)
     likely = []
@@ -428,21 +434,54 @@ def fit_table(values: Counts, table_bits: int, tuples: Sequence[tuple[int, Count
     first, buckets = int(present[0]) - 128, int(present[-1] - present[0]) + 1
     likely += [(information(occurring) + len(occurring), (first, 0, size, buckets, (), 0),
                 occurring) for size, occurring in tuples]
+    if decoder:
+        likely = [one for one in likely if can_hold(decoder, *one[1:])]
+        if not likely:
+            raise ValueError(f"Decoder must have a table for values {present[0] - 128} to "
+                             f"{present[-1] - 128}")
     trials: list[tuple[float, float, TansTable, Counts]] = []
     for least, fields, occurring in sorted(likely, key=lambda one: one[0]):
         if len(trials) == SMOOTHED and least >= trials[-1][0]:
             break
-        table = TansTable(*fields, normalise(occurring, table_bits))
+        table = TansTable(*fields, (0,) * len(occurring))
+        table = replace(table, counts=normalise(occurring, table_bits,
+                                                least_counts(decoder, table)))
         trials.append((*table_bits_of(table, occurring, table_bits), table, occurring))
         trials = sorted(trials, key=lambda trial: trial[0])[:SMOOTHED]
     for *_, table, occurring in trials[:SMOOTHED]:
         for reach in SMOOTHING:
             if table.tuple_size == 1 and table.buckets > 2 * reach:
                 smooth = replace(table, counts=normalise(
-                    smoothed(occurring, table.buckets, reach), table_bits))
+                    smoothed(occurring, table.buckets, reach), table_bits,
+                    least_counts(decoder, table)))
                 trials.append((*table_bits_of(smooth, occurring, table_bits), smooth, occurring))
     _, data, best, _ = min(trials, key=lambda trial: trial[0])
     return best, data
+
+
+def least_counts(decoder: TansLanes | None, table: TansTable) -> NDArray[np.int64]:
+    """Return the counts with which the symbols of a table take no more bits than they may."""
+    raw = np.array(table.raw_widths)
+    if decoder is None:
+        return np.ones_like(raw)
+    least: NDArray[np.int64] = 1 << np.maximum(
+        decoder.code.table_bits - decoder.symbol_bits + raw, 0)
+    return least
+
+
+def can_hold(decoder: TansLanes, fields: tuple[int, int, int, int, tuple[int, ...], int],
+             occurring: Counts) -> bool:
+    """Tell whether a decoder can hold a table with symbols that occur so often."""
+    table = TansTable(*fields, tuple((occurring > 0).astype(int).tolist()))
+    if (table.tuple_size != decoder.tuple_size
+            or max(table.raw_bits, table.tail_bits) > decoder.raw_bits
+            or least_counts(decoder, table)[occurring > 0].sum() > 1 << decoder.code.table_bits):
+        return False
+    try:
+        decoder.meanings(table)
+    except ValueError:
+        return False
+    return True
 
 
 def table_bits_of(table: TansTable, occurring: Counts, table_bits: int) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sw.codecs.tans import TansCodec, in_order, normalise
+from sw.format.lanes import TansLanes
 from sw.format.sections import FormatError, pack_code, unpack_code
 from sw.format.tables import LayerCode, TansCode, TansShape, TansTable, spread
 from sw.importers.tflite import load
@@ -86,6 +87,33 @@ def test_overhead_over_the_entropy(table_bits, most, spread_of):
     # Of the values themselves, raw bits included; initial states and padding apart.
     least = entropy(Counter(layer.ravel().tolist()).values())
     assert 8 * len(coded) - 8 * table_bits <= (1 + most) * least + 32
+
+
+@pytest.mark.parametrize("decoder", [
+    TansLanes(TansShape(8, 64), lanes=8), TansLanes(TansShape(10, 64), tables=1),
+    TansLanes(TansShape(8, 64), raw_bits=7, most_bits=8, tables=2),
+    TansLanes(TansShape(8, 64), raw_bits=2)], ids=str)
+def test_tables_that_a_decoder_can_hold(decoder):
+    layers = [draw((16, 3, 3, 8), 2, 1), draw((32, 1, 1, 16), 0.8, 2), draw((8, 1, 1, 32), 7, 3)]
+    bits = sum(round_trip(layers, TansCodec(decoder)))
+    code = TansCodec(decoder).fit(layers)
+    assert code.shape == decoder.code
+    assert len(code.tables) <= decoder.tables
+    assert all(len(decoder.rows(table)) for table in code.tables)
+    assert bits < 1.1 * sum(round_trip(layers, TansCodec(decoder.code)))
+
+
+def test_tuples_for_a_decoder():
+    decoder = TansLanes(TansShape(8, 64), lanes=8, tuple_size=4)
+    layers = [draw((64, 3, 3, 8), 0.3, 1).clip(-1, 1)]
+    code = TansCodec(decoder).fit(layers)
+    assert {table.tuple_size for table in code.tables} == {4}
+    round_trip(layers, TansCodec(decoder))
+
+
+def test_values_for_which_a_decoder_holds_no_table():
+    with pytest.raises(ValueError, match="must have a table for values -40 to 40"):
+        TansCodec(TansLanes(TansShape(10, 8), lanes=1)).fit([np.array([[[[-40, 40, 0]]]], np.int8)])
 
 
 def test_classes_of_filters_save_bits():
