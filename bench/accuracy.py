@@ -28,10 +28,11 @@ __all__ = ["WAYS", "compare", "main"]
 WAYS = {"uniform": (8, 6, 5, 4, 3), "codebook": (6, 5, 4, 3), "step": (4, 3.5, 3, 2.5),
         "compensated": (3.5, 3, 2.6, 2.3, 2)}
 
-#: Codebooks whose sizes are explored layer by layer, and the share of the answers to calibration
-#: inputs that may change meanwhile: labels are left to the judging.
+#: Codebooks whose sizes are explored layer by layer, how much less the score may be meanwhile, and
+#: inputs that it is scored on. They are some of those that judge: labels are nowhere else.
 EXPLORATION = "exploration"
 EXPLORED_DROP = 0.01
+EXPLORED = 1000
 
 FORMATS = {"quantiser": "", "bits_per_weight": ".3f", "accuracy": ".4f", "agreement": ".4f",
            "reference_accuracy": ".4f", "n": ""}
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--quantisers", nargs="+", choices=(*WAYS, EXPLORATION),
                         default=(*WAYS, EXPLORATION),
                         help="only these (default: all); exploration is Dupuis et al.'s, of shared "
-                             "weights layer by layer")
+                             "weights layer by layer, with labels of the inputs that judge")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE",
                         default=FOLDER / "accuracy.json", help="the rows (default: %(default)s)")
     arguments = parser.parse_args(argv)
@@ -72,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         chosen = np.linspace(0, len(y) - 1, arguments.samples or len(y)).round().astype(int)
         rows = list(compare(arguments.model, x[chosen], y[chosen], calibration,
                             arguments.quantisers))
+        if not rows:
+            raise ValueError(f"{arguments.model}: no quantiser reached any rate")
         write_rows(arguments.output, rows)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
@@ -97,7 +100,7 @@ def compare(model: str, x: NDArray[Any], y: NDArray[Any], calibration: NDArray[A
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "calibration.npz"
         np.savez(path, x=calibration)
-        plans = plans_of(source, users_inputs(model, source, calibration), quantisers)
+        plans = plans_of(source, inputs, y, quantisers)
         for name, plan in track(plans, metric(source), count, transient=True):
             try:
                 found = compress(model, plan, target=None, calibration=path)
@@ -111,8 +114,8 @@ def compare(model: str, x: NDArray[Any], y: NDArray[Any], calibration: NDArray[A
                    "n": len(y)}
 
 
-def plans_of(source: FloatNetwork | Network, calibration: NDArray[Any], quantisers: Sequence[str]
-             ) -> Iterator[tuple[str, Plan]]:
+def plans_of(source: FloatNetwork | Network, x: NDArray[Any], y: NDArray[Any],
+             quantisers: Sequence[str]) -> Iterator[tuple[str, Plan]]:
     """Yield each quantiser's plans and what rows call them."""
     for quantiser in quantisers:
         if quantiser != EXPLORATION:
@@ -120,12 +123,13 @@ def plans_of(source: FloatNetwork | Network, calibration: NDArray[Any], quantise
                 plan = Plan(quantiser, "tans", bits)
                 yield plan.describe(), plan
             continue
+        chosen = np.unique(np.linspace(0, len(y) - 1, EXPLORED).round().astype(int))
         try:
-            explored = explore_network(source, calibration, drop=EXPLORED_DROP)
+            explored = explore_network(source, x[chosen], y[chosen], drop=EXPLORED_DROP)
         except ValueError as error:
             print(f"{EXPLORATION}: {error}", file=sys.stderr)
             continue
-        yield (f"{EXPLORATION}, {1 - EXPLORED_DROP:.0%} alike",
+        yield (f"{EXPLORATION}, {EXPLORED_DROP:g} less",
                Plan("codebook", "tans", explored.bits))
 
 

@@ -21,7 +21,7 @@ def test_rows(data, tmp_path, capsys, monkeypatch):
           "--quantisers", "uniform", "step", "exploration"])
     rows = json.loads((tmp_path / "rows.json").read_text())
     assert [row["quantiser"] for row in rows] == ["uniform, 8 bits", "uniform, 3 bits",
-                                                  "step, 2.5 bits", "exploration, 99% alike"]
+                                                  "step, 2.5 bits", "exploration, 0.01 less"]
     fine, coarse, step, explored = rows
     assert 1 < explored["bits_per_weight"] < 6
     assert 3 < coarse["bits_per_weight"] + 1 < fine["bits_per_weight"] < 8
@@ -34,6 +34,12 @@ def test_rows(data, tmp_path, capsys, monkeypatch):
     captured = capsys.readouterr()
     assert "50 inputs calibrate, the other 50 judge" in captured.out
     assert "step, 0.001 bits: Step quantiser must have" in captured.err
+
+
+def test_nothing_reached_ends_in_one_line(data, monkeypatch):
+    monkeypatch.setattr(accuracy, "WAYS", {"step": (0.001,)})
+    with pytest.raises(SystemExit, match=r"^error: digits: no quantiser reached any rate"):
+        main(["digits", "--data", str(data), "--quantisers", "step"])
 
 
 @pytest.mark.parametrize("options, complaint", [
