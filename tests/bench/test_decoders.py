@@ -1,0 +1,50 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench import decoders
+from bench.cores import CORES, RawCore, simulate
+
+
+@pytest.fixture(scope="module")
+def layers():
+    rng = np.random.default_rng(0)
+    return [np.rint(rng.laplace(0, spread, (16, 3, 3, 8))).clip(-14, 14).astype(np.int8)
+            for spread in (1, 2)]
+
+
+@pytest.mark.parametrize("core", CORES, ids=lambda core: f"{core.name}, {core.lanes}")
+def test_weights_of_every_core(layers, core):
+    row = decoders.measure(core, "made", layers, 600)
+    assert 0 < row["weights_per_cycle"] <= 4 * core.lanes
+    assert row["bits_per_weight"] > 0.95 * row["entropy_bits_per_weight"]
+    if core.name.startswith(("tans", "textbook")):
+        assert (row["weights_per_cycle"], row["stall_cycles"]) == (core.lanes, 0)
+
+
+@pytest.mark.parametrize("core", [CORES[0], RawCore()], ids=lambda core: core.name)
+def test_wrong_weights_are_refused(layers, core):
+    coded = core.code(layers)
+    with pytest.raises(ValueError, match="weights must be those that were coded"):
+        simulate(core, replace(coded, values=coded.values + 1), 100)
+
+
+@pytest.mark.slow
+def test_rows(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(decoders, "CORES", (CORES[0], RawCore()))
+    monkeypatch.setattr(decoders, "SEEDS", (1,))
+    output = tmp_path / "rows.json"
+    decoders.main(["digits", "--weights", "500", "-o", str(output)])
+    textbook, raw = json.loads(output.read_text())
+    assert textbook["board"] == "ulx3s"
+    assert textbook["lut4"] > raw["lut4"] > 0
+    assert raw["fmax_mhz"] <= raw["fmax_nextpnr_mhz"]
+    assert raw["mweights_s"] == pytest.approx(raw["fmax_mhz"] * raw["weights_per_cycle"])
+    assert "rows.json: 2 rows" in capsys.readouterr().out
+
+
+def test_no_weights_are_refused():
+    with pytest.raises(SystemExit, match="error: Weights must be 1 or more, not 0"):
+        decoders.main(["digits", "--weights", "0"])
