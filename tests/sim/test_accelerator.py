@@ -74,6 +74,7 @@ def test_images_run_one_after_the_other(verilog_of, pruned, tmp_path):
     assert all(utilisation >= 0.8 for _, utilisation in list(convolutions)[:3])
 
 
+@pytest.mark.slow
 def test_raw_weights(verilog_of, tmp_path):
     target = Target(decoder=RawShape())
     uniform = compress("digits", quantiser="uniform", codec="raw", target=target)

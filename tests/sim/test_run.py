@@ -59,9 +59,13 @@ def test_inputs_are_simulated(capsys, tmp_path):
         throughput["decoder_stall_cycles"])
     for layer in throughput["layers"]:
         assert layer["cycles"] == pytest.approx(layer["predicted"], rel=0.01)
-    # A decoder of nearly 4 weights a cycle keeps up with convolutions of 64 positions.
-    convolutions = [layer for layer in throughput["layers"] if re.match("conv[23]", layer["name"])]
-    assert [layer["stall_cycles"] for layer in convolutions] == [0, 0]
+    # A decoder of nearly 4 weights a cycle keeps up with convolutions of 64 positions, but for the
+    # first tile of the second one, since the first one is short.
+    second, third = (layer for layer in throughput["layers"]
+                     if re.match("conv[23]", layer["name"]))
+    assert second["stall_cycles"] == pytest.approx(second["predicted_stall_cycles"], abs=10)
+    assert second["stall_cycles"] < 50
+    assert third["stall_cycles"] == 0
 
     assert run.main(options) == 0
     assert re.search(r"conv2 .* rows ", capsys.readouterr().out)

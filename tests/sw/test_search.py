@@ -31,7 +31,8 @@ def test_drops_that_cannot_be_are_refused(monkeypatch):
         search("digits", Plan(), max_drop=1, target=None, workers=1)
 
 
-@pytest.mark.parametrize("quantiser", ["step", "compensated"])
+@pytest.mark.parametrize("quantiser", [
+    "step", pytest.param("compensated", marks=pytest.mark.slow)])
 def test_image_keeps_to_its_bytes(tmp_path, capsys, quantiser):
     main(["digits", "--quantiser", quantiser, "--max-bytes", "12000",
           "-o", str(tmp_path / "a.hri")])
@@ -73,6 +74,7 @@ def test_bits_of_each_layer_are_searched(tmp_path, capsys, monkeypatch, quantise
     assert capsys.readouterr().out.count("99.") >= 2
 
 
+@pytest.mark.slow
 def test_one_file_judges_with_its_other_half(tmp_path, capsys):
     data = load_data("digits")
     np.savez(tmp_path / "one.npz", x=data.x, y=data.y)

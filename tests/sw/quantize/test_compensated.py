@@ -160,6 +160,7 @@ def test_calibration_is_asked_for(tmp_path):
               "--codec", "tans", "--target", "none", "-o", str(tmp_path / "a.hri")])
 
 
+@pytest.mark.slow
 def test_one_file_is_halved(tmp_path):
     network = load_network("digits")
     data = load_data("digits")
@@ -171,6 +172,7 @@ def test_one_file_is_halved(tmp_path):
     assert network.input_shape == (8, 8, 1)
 
 
+@pytest.mark.slow
 def test_board_runs_what_was_compensated():
     found = compress("digits", quantiser="compensated", bits=2.25)
     assert found.target is not None
