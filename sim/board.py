@@ -32,7 +32,9 @@ def main(argv=None):
                       arguments.calibrate)
         with console.status("compiling the accelerator"):
             virtual = VirtualBoard(build)
-        signal.signal(signal.SIGTERM, interrupt)
+        # A shell's job in the background ignores Ctrl-C unless it says otherwise.
+        for end in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(end, interrupt)
         with virtual, offer(virtual.port, site.board.name):
             console.print(f"{site.board.title} with {build.model}: {virtual.port}, {site.baud} "
                           f"baud; Ctrl-C ends it")
