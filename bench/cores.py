@@ -1,7 +1,7 @@
 """Cores of decoders: what codes their data, a simulation of them, a shell to place them in."""
 
-from dataclasses import dataclass
-from itertools import chain, groupby, repeat
+from dataclasses import dataclass, replace
+from itertools import chain, repeat
 
 import numpy as np
 from amaranth import *
@@ -13,52 +13,19 @@ from hw.decode.automaton import Automaton
 from hw.decode.expander import RunExpander
 from hw.decode.layouts import RUNS, chunk_layout, table_layout
 from hw.decode.raw import RawUnpacker
-from hw.decode.tans import TansDecoder
+from hw.export.cores import Huffman, Raw, Sample, Tans, flatten
 from sw.codecs.huffman import HuffmanCodec, code_lengths
-from sw.codecs.tans import TansCodec
 from sw.format.lanes import TansLanes
-from sw.format.sections import pack_code
-from sw.format.tables import GROUP, MAX_RUNS, AutomatonShape, TansShape
+from sw.format.tables import MAX_RUNS, AutomatonShape, RawTable, TansShape
 
 from .textbook import LONGEST, TextbookHuffman, decoder_tables, encode
 
 
-__all__ = ["CORES", "Coded", "RawCore", "Shell", "simulate"]
+__all__ = ["CORES", "RawCore", "Shell", "entropy", "simulate"]
 
-
-#: Symbols of the longest run that a decoder takes.
-LONGEST_RUN = (1 << 16) - 1
 
 #: Bits of a count in the tables of the textbook's decoder, for each symbol.
 LENGTH_BITS = 4
-
-
-@dataclass(frozen=True)
-class Coded:
-    """Weights, coded for a core.
-
-    Parameters
-    ----------
-    values : array
-        What the core is to give.
-    bits : int
-        Of coded data and tables.
-    entropy : float
-        Bits a weight, of all weights that share a table.
-    constants : dict
-        What is put to ports that are no streams.
-    tables : list of (str, list of int)
-        What is written to streams of tables, before the coded data.
-    streams : list of (str, list of int)
-        What the core takes: coded data first.
-    """
-
-    values: np.ndarray
-    bits: int
-    entropy: float
-    constants: dict
-    tables: list
-    streams: list
 
 
 def entropy(values):
@@ -67,54 +34,34 @@ def entropy(values):
     return float(counts @ np.log2(counts.sum() / counts))
 
 
-def flatten(layers):
-    return np.concatenate([layer.ravel() for layer in layers])
-
-
-def words_of(data, size):
-    data += bytes(-len(data) % size)
-    return [int.from_bytes(data[start:start + size], "little")
-            for start in range(0, len(data), size)]
-
-
-class TansCore:
+class TansCore(Tans):
     """Lanes of tANS, with the runs that choose tables and the check at the end."""
 
-    def __init__(self, shape):
-        self.shape = shape
-        self.lanes = shape.lanes
-        self.name = f"tans, {shape.code.states} states"
+    @property
+    def name(self):
+        """What the rows call it."""
+        return f"tans, {self.shape.code.states} states"
 
-    def component(self):
-        return TansDecoder(self.shape)
+    @property
+    def lanes(self):
+        """Symbols that are looked up in a cycle."""
+        return self.shape.lanes
 
-    def code(self, layers):
-        codec = TansCodec(self.shape, deltas=False)
-        code = codec.fit(layers)
-        values = flatten(layers)
-        coded = codec.encode(values.astype(np.int64), code)
+    def entropy(self, layers):
+        """Return the bits of all weights, those that share a table taken together."""
+        code = self.fit(layers)
         used = np.concatenate([np.repeat(part.tables, part.size * part.filters // len(part.tables))
                                for part in code.layers])
-        runs = []
-        for table, group in groupby(used.tolist()):
-            count = sum(1 for _ in group)
-            runs += [(table, LONGEST_RUN)] * (count // LONGEST_RUN)
-            runs += [(table, count % LONGEST_RUN)] * (count % LONGEST_RUN > 0)
-        table_bits = (self.shape.tables - 1).bit_length()
-        address_bits = table_bits + self.shape.code.table_bits
-        written = [address | row << address_bits for address, row in enumerate(
-            row for table in code.tables for row in self.shape.rows(table))]
-        return Coded(
-            values, 8 * (len(pack_code(code)) + len(coded)),
-            sum(entropy(values[used == table]) for table in np.unique(used)) / values.size,
-            {"run": 1}, [("rows", written)],
-            [("i", words_of(coded, self.shape.word_bits // 8)),
-             ("runs", [table | count << table_bits | (number == len(runs) - 1) << table_bits + 16
-                       for number, (table, count) in enumerate(runs)])])
+        values = flatten(layers)
+        return sum(entropy(values[used == table]) for table in np.unique(used))
 
-    @staticmethod
-    def values_of(transfer):
-        return list(transfer)
+
+class OneTable:
+    """Is a core all of whose weights share a table."""
+
+    def entropy(self, layers):
+        """Return the bits of all weights."""
+        return entropy(flatten(layers))
 
 
 class AutomatonWithRuns(wiring.Component):
@@ -147,91 +94,73 @@ class AutomatonWithRuns(wiring.Component):
         return m
 
 
-class AutomatonCore:
+class AutomatonCore(OneTable, Huffman):
     """Automaton of a prefix code; it gives indices of values."""
 
-    def __init__(self, shape):
-        self.shape = shape
-        self.lanes = shape.substreams // 2
-        self.name = f"automaton, {self.lanes * shape.step_bits} bits"
+    @property
+    def lanes(self):
+        """Ports of the table."""
+        return self.shape.substreams // 2
+
+    @property
+    def name(self):
+        """What the rows call it."""
+        return f"automaton, {self.lanes * self.shape.step_bits} bits"
 
     def component(self):
         return AutomatonWithRuns(self.shape)
 
-    def code(self, layers):
-        values = flatten(layers)
-        # The index of a zero is 0, which runs stand for.
-        others = [value for value in np.unique(values) if value]
-        index = np.zeros(256, np.int64)
-        index[np.array(others, np.int8).view(np.uint8)] = np.arange(1, len(others) + 1)
-        codec = HuffmanCodec(self.shape)
-        indices = index[values.view(np.uint8)]
-        table = codec.fit([indices])
-        coded = codec.encode(indices, table)
+    def sample(self, symbols):
+        """Return ``symbols`` of all layers, coded, and the table that was built of the code."""
+        table = HuffmanCodec(self.shape).fit([flatten(symbols)])
         zeros = sum(run << 8 * place for place, run in enumerate(
             (*table.runs, *[0] * MAX_RUNS)[:MAX_RUNS]))
-        return Coded(
-            indices, 8 * (len(pack_code(table)) + len(coded)), entropy(values) / values.size,
-            {"runs": table.first_run | zeros << 8, "run": 1},
-            [("table", [address | row << self.shape.address_bits
-                        for address, row in enumerate(table.rows)])],
-            [("i", words_of(coded, 4))])
-
-    @staticmethod
-    def values_of(transfer):
-        return list(transfer.indices)[:transfer.count]
+        return replace(
+            super().sample(symbols, table),
+            tables={"table": [address | row << self.shape.address_bits
+                              for address, row in enumerate(table.rows)]},
+            constants={"runs": table.first_run | zeros << 8, "run": 1})
 
 
-class RawCore:
+class RawCore(OneTable, Raw):
     """Bytes, uncoded."""
 
     name = "raw"
-    lanes = GROUP
+    lanes = Raw.places
 
-    @staticmethod
-    def component():
+    def component(self):
         return RawUnpacker()
 
-    @staticmethod
-    def code(layers):
-        values = flatten(layers)
-        return Coded(values.view(np.uint8), 8 * values.size, entropy(values) / values.size,
-                     {"symbol_bits": 8}, [], [("i", words_of(values.tobytes(), 4))])
-
-    @staticmethod
-    def values_of(transfer):
-        return list(transfer)
+    def sample(self, symbols):
+        """Return ``symbols`` of all layers as bytes."""
+        return replace(super().sample(symbols, RawTable(8)), tables={},
+                       constants={"symbol_bits": 8})
 
 
-class TextbookCore:
+@dataclass(frozen=True)
+class TextbookCore(OneTable):
     """The baseline."""
 
     name = "textbook"
-    lanes = 1
+    lanes = places = 1
+    symbol_bits = 8
+    symbols = staticmethod(Raw.symbols)
 
-    @staticmethod
-    def component():
+    def component(self):
         return TextbookHuffman()
 
-    @staticmethod
-    def code(layers):
-        signed = flatten(layers)
-        values = signed.view(np.uint8)
+    def sample(self, symbols):
+        """Return ``symbols`` of all layers, coded."""
+        values = flatten(symbols)
         counts = np.bincount(values, minlength=256)
         lengths = code_lengths(counts.tolist(), 1, LONGEST)
-        words = encode(values.tolist(), lengths)
-        bounds, symbols = decoder_tables(lengths)
-        table_bits = LENGTH_BITS * (int(signed.max()) - int(signed.min()) + 1)
-        return Coded(
-            values, int(counts @ lengths) + table_bits, entropy(values) / values.size, {},
-            [("bounds", [bound["length"] | bound["beyond"] << 4
-                         | bound["difference"] << 5 + LONGEST for bound in bounds]),
-             ("symbols", [entry["place"] | entry["symbol"] << 8 for entry in symbols])],
-            [("i", words)])
-
-    @staticmethod
-    def values_of(transfer):
-        return [transfer]
+        bounds, order = decoder_tables(lengths)
+        table_bits = LENGTH_BITS * int(np.ptp(values.view(np.int8).astype(int)) + 1)
+        return Sample(
+            values, int(counts @ lengths) + table_bits, encode(values.tolist(), lengths),
+            tables={"bounds": [bound["length"] | bound["beyond"] << 4
+                               | bound["difference"] << 5 + LONGEST for bound in bounds],
+                    "symbols": [entry["place"] | entry["symbol"] << 8 for entry in order]})
 
 
 CORES = (
@@ -242,37 +171,39 @@ CORES = (
 )
 
 
-def simulate(core, coded, count):
-    """Return the cycles that a core takes for ``count`` weights, and those without a transfer.
+def simulate(core, sample, count):
+    """Return the cycles that a core takes for ``count`` symbols, and those without a transfer.
 
-    Words come and weights leave without a gap. Cycles are those from the first transfer on.
+    Words come and symbols leave without a gap. Cycles are those from the first transfer on.
 
     Raises
     ------
     ValueError
-        If a weight isn't what was coded.
+        If a symbol isn't what was coded.
     """
     dut = core.component()
-    values, cycles = [], []
+    symbols, cycles = [], []
+    mask = (1 << core.symbol_bits) - 1
+    count_at = core.places * core.symbol_bits
+    counts = len(Value.cast(dut.o.payload)) > count_at
 
     async def testbench(ctx):
-        for name, entries in coded.tables:
+        for name, entries in sample.tables.items():
             port = getattr(dut, name)
             ctx.set(port.valid, 1)
             for entry in entries:
                 ctx.set(Value.cast(port.payload), entry)
                 await ctx.tick()
             ctx.set(port.valid, 0)
-        for name, value in coded.constants.items():
+        for name, value in sample.constants.items():
             ctx.set(Value.cast(getattr(dut, name)), value)
         await ctx.tick()
         ctx.set(dut.o.ready, 1)
         # Behind the coded data zeros go on coming; behind the last of the others, nothing.
-        (name, words), *others = coded.streams
-        ports = [(getattr(dut, name), chain(words, repeat(0)))]
-        ports += [(getattr(dut, name), iter(payloads)) for name, payloads in others]
+        ports = [(dut.i, chain(sample.words, repeat(0)))]
+        ports += [(getattr(dut, name), iter(words)) for name, words in sample.streams.items()]
         taken = [True] * len(ports)
-        while len(values) < count:
+        while len(symbols) < count:
             for number, (port, payloads) in enumerate(ports):
                 if taken[number]:
                     payload = next(payloads, None)
@@ -280,8 +211,11 @@ def simulate(core, coded, count):
                     ctx.set(Value.cast(port.payload), payload or 0)
             valid = ctx.get(dut.o.valid)
             if valid:
-                values.extend(core.values_of(ctx.get(dut.o.payload)))
-            if values:
+                payload = ctx.get(Value.cast(dut.o.payload))
+                places = payload >> count_at if counts else core.places
+                symbols.extend(payload >> place * core.symbol_bits & mask
+                               for place in range(places))
+            if symbols:
                 cycles.append(valid)
             _, _, *taken = await ctx.tick().sample(*(port.ready for port, _ in ports))
 
@@ -289,9 +223,9 @@ def simulate(core, coded, count):
     simulator.add_clock(1e-6)
     simulator.add_testbench(testbench)
     simulator.run()
-    if values[:count] != coded.values[:count].tolist():
+    if symbols[:count] != (sample.symbols[:count] & mask).tolist():
         raise ValueError(f"{core.name}: weights must be those that were coded")
-    return len(values), len(cycles), cycles.count(0)
+    return len(symbols), len(cycles), cycles.count(0)
 
 
 class Shell(wiring.Component):

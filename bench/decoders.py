@@ -127,12 +127,13 @@ def measure(core: Any, model: str, layers: list[NDArray[np.int8]], count: int) -
     ValueError
         If the core can't code the weights, or gives others.
     """
-    coded = core.code(layers)
-    size = len(coded.values)
-    weights, cycles, stalls = simulate(core, coded, min(count, size))
+    sample = core.sample(core.symbols(layers))
+    size = sum(layer.size for layer in layers)
+    weights, cycles, stalls = simulate(core, sample, min(count, size))
     return {"core": core.name, "lanes": core.lanes, "model": model,
             "weights_per_cycle": weights / cycles, "stall_cycles": stalls,
-            "bits_per_weight": coded.bits / size, "entropy_bits_per_weight": coded.entropy}
+            "bits_per_weight": sample.bits / size,
+            "entropy_bits_per_weight": core.entropy(layers) / size}
 
 
 def finished(row: Row) -> Row:

@@ -16,7 +16,8 @@ import cocotb_tools.config
 from cocotb_tools.runner import get_runner
 
 
-__all__ = ["BUILD", "SimulationError", "compile_board", "compile_for_cocotb", "run_cocotb"]
+__all__ = ["BUILD", "SimulationError", "compile_board", "compile_for_cocotb",
+           "compile_testbench", "run_cocotb"]
 
 
 #: Where compiled simulations are kept.
@@ -69,6 +70,15 @@ def compile_board(verilog: str, *, top: str, trace: bool = False) -> Path:
     """
     options = ["--trace-saif"] if trace else []
     return compiled(verilog, top, [BOARD], [*options, "--prefix", "Top", "-o", "board"])
+
+
+def compile_testbench(verilog: str, *, top: str) -> Path:
+    """Return the folder of a simulation of testbench ``top``, with its time: the program ``bench``.
+
+    It reads the testbench's files from where it is run.
+    """
+    return compiled(verilog, top, [], ["--main", "--timing", "-CFLAGS", "-std=c++20",
+                                       "--prefix", "Bench", "-o", "bench"])
 
 
 def run_cocotb(folder: Path, *, top: str, bench: str, testcase: str | Sequence[str] | None = None,

@@ -6,7 +6,11 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 
-__all__ = ["DP16KD"]
+__all__ = ["DP16KD", "GENERIC"]
+
+
+#: Device of a platform for which memories are arrays of Verilog.
+GENERIC = "generic"
 
 
 class DP16KD(wiring.Component):
@@ -48,12 +52,14 @@ class DP16KD(wiring.Component):
 
     def elaborate(self, platform):
         if platform is None:
-            return self.twin()
+            return self.twin(checked=True)
+        if platform.device == GENERIC:
+            return self.twin(checked=False)
         if platform.device.startswith("LFE5U"):
             return self.block()
         raise NotImplementedError(f"DP16KD must be built for an ECP5, not {platform.device}")
 
-    def twin(self):
+    def twin(self, *, checked):
         m = Module()
 
         m.submodules.memory = memory = Memory(shape=18, depth=1024, init=[])
@@ -74,9 +80,10 @@ class DP16KD(wiring.Component):
             with m.If(port.enable):
                 m.d.sync += output.eq(read_port.data)
 
-        with m.If(write_port.en & self.b.enable):
-            m.d.sync += Assert(self.a.address != self.b.address,
-                               "DP16KD: a word is read while it is written")
+        if checked:
+            with m.If(write_port.en & self.b.enable):
+                m.d.sync += Assert(self.a.address != self.b.address,
+                                   "DP16KD: a word is read while it is written")
 
         return m
 

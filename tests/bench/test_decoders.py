@@ -26,9 +26,9 @@ def test_weights_of_every_core(layers, core):
 
 @pytest.mark.parametrize("core", [CORES[0], RawCore()], ids=lambda core: core.name)
 def test_wrong_weights_are_refused(layers, core):
-    coded = core.code(layers)
+    sample = core.sample(core.symbols(layers))
     with pytest.raises(ValueError, match="weights must be those that were coded"):
-        simulate(core, replace(coded, values=coded.values + 1), 100)
+        simulate(core, replace(sample, symbols=sample.symbols + 1), 100)
 
 
 @pytest.mark.slow

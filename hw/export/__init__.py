@@ -1,0 +1,1 @@
+"""Decoder cores as plain Verilog, for designs of others."""
