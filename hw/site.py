@@ -9,7 +9,7 @@ from sw.format.link import BAUD
 
 from .accelerator import Accelerator
 from .link.uart import bit_cycles
-from .primitives.pll import PllDividers
+from .primitives.pll import find_pll
 from .report.resources import fit, hard_blocks
 from .report.saif import flip_flop_toggles
 from .rtl import generate
@@ -50,7 +50,9 @@ class Site:
     baud: int = BAUD
 
     def __post_init__(self):
-        PllDividers.find(round(self.platform().default_clk_frequency), self.clock_hz)
+        platform = self.platform()
+        find_pll(platform.device).find_dividers(round(platform.default_clk_frequency),
+                                                self.clock_hz)
         bit_cycles(self.clock_hz, self.baud)
 
     def platform(self):

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
 
-from .primitives.pll import Pll
+from .primitives.pll import find_pll
 
 
 __all__ = ["ACCELERATOR", "Top"]
@@ -34,17 +34,13 @@ class Top(Elaboratable):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.oscillator = oscillator = io.Buffer(
-            "i", platform.request(platform.default_clk, dir="-"))
-        m.submodules.pll = pll = Pll(
+        m.submodules.pll = pll = find_pll(platform.device)(
+            platform.request(platform.default_clk, dir="-"),
             input_hz=round(platform.default_clk_frequency), output_hz=self.clock_hz)
         m.domains.sync = sync = ClockDomain()
         m.submodules.reset = ResetSynchronizer(~pll.locked)
         # nextpnr derives the constraint of `sync` from the oscillator's and the PLL's dividers.
-        m.d.comb += [
-            pll.i.eq(oscillator.i),
-            sync.clk.eq(pll.o),
-        ]
+        m.d.comb += sync.clk.eq(pll.o)
 
         uart = platform.request("uart", 0, dir="-")
         m.submodules.rx = rx = io.Buffer("i", uart.rx)

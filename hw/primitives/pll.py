@@ -1,153 +1,19 @@
-"""The ECP5's phase-locked loop."""
+"""Which phase-locked loop a device has."""
 
-from dataclasses import dataclass
-from fractions import Fraction
-
-from amaranth import *
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from .ehxplll import EHXPLLL
+from .sb_pll40_pad import SB_PLL40_PAD
 
 
-__all__ = ["Pll", "PllDividers"]
+__all__ = ["find_pll"]
 
 
-# Limits of the data sheet (FPGA-DS-02012, sysCLOCK PLL timing), in Hz.
-INPUT = range(8_000_000, 400_000_001)
-OUTPUT = range(3_125_000, 400_000_001)
-PHASE_DETECTOR = range(10_000_000, 400_000_001)
-OSCILLATOR = range(400_000_000, 800_000_001)
-
-DIVIDER = range(1, 129)
+PLLS = {"LFE5U": EHXPLLL, "iCE40": SB_PLL40_PAD}
 
 
-@dataclass(frozen=True)
-class PllDividers:
-    """Dividers of an EHXPLLL that feeds output CLKOP back and gives CLKOS to the user.
+def find_pll(device):
+    """Return the class of the PLL that ``device`` has.
 
-    The oscillator runs at ``input / reference * feedback * loop``; the output is that over
-    ``output``.
+    Its instances are made of the clock's pin, ``input_hz`` and ``output_hz``, and have the ports
+    ``o`` and ``locked``; its ``find_dividers`` says whether there can be one.
     """
-
-    reference: int
-    feedback: int
-    loop: int
-    output: int
-
-    def output_hz(self, input_hz):
-        """Return the exact output frequency."""
-        return Fraction(input_hz * self.feedback * self.loop, self.reference * self.output)
-
-    @classmethod
-    def find(cls, input_hz, output_hz):
-        """Return the dividers that make ``output_hz`` of ``input_hz`` exactly.
-
-        Of several the one with the fastest phase detector, then the fastest oscillator: both make
-        for less jitter.
-
-        Raises
-        ------
-        ValueError
-            If a frequency is beyond the data sheet's limits, or there are no such dividers; the
-            message names the nearest frequency that has.
-        """
-        for name, value, limits in (("Input", input_hz, INPUT), ("Output", output_hz, OUTPUT)):
-            if value not in limits:
-                raise ValueError(f"{name} of the PLL must be {limits[0] / 1e6:g} to "
-                                 f"{limits[-1] / 1e6:g} MHz, not {value / 1e6:g} MHz")
-
-        def preference(dividers):
-            return (abs(dividers.output_hz(input_hz) - output_hz), dividers.reference,
-                    -dividers.feedback * dividers.loop)
-
-        best = min(cls._candidates(input_hz, output_hz), key=preference)
-        if best.output_hz(input_hz) != output_hz:
-            nearest = float(best.output_hz(input_hz)) / 1e6
-            raise ValueError(f"Output of the PLL must be a frequency that it can make of "
-                             f"{input_hz / 1e6:g} MHz, as {nearest:.6g} MHz, "
-                             f"not {output_hz / 1e6:g} MHz")
-        return best
-
-    @classmethod
-    def _candidates(cls, input_hz, output_hz):
-        for reference in DIVIDER:
-            if input_hz // reference not in PHASE_DETECTOR:
-                break
-            for multiple in range(-(-OSCILLATOR[0] * reference // input_hz),
-                                  OSCILLATOR[-1] * reference // input_hz + 1):
-                # CLKOP must be a legal output too, so as little as possible is left to the loop.
-                feedback = max((f for f in DIVIDER if multiple % f == 0
-                                and f * input_hz // reference in OUTPUT), default=None)
-                if feedback is None or multiple // feedback not in DIVIDER:
-                    continue
-                divider = round(Fraction(multiple * input_hz, reference * output_hz))
-                if divider in DIVIDER:
-                    yield cls(reference, feedback, multiple // feedback, divider)
-
-
-class Pll(wiring.Component):
-    """Makes a clock of another frequency. ECP5 only; it has no twin, since nothing simulates it.
-
-    Parameters
-    ----------
-    input_hz, output_hz : int
-        Frequencies. See `PllDividers.find` for what is possible.
-
-    Members
-    -------
-    i : In(1)
-        The board's clock.
-    o : Out(1)
-        The clock made from it.
-    locked : Out(1)
-        High once the output can be relied on. Asynchronous.
-    """
-
-    i: In(1)
-    o: Out(1)
-    locked: Out(1)
-
-    def __init__(self, *, input_hz, output_hz):
-        self.input_hz = input_hz
-        self.output_hz = output_hz
-        self.dividers = PllDividers.find(input_hz, output_hz)
-        super().__init__()
-
-    def elaborate(self, platform):
-        device = getattr(platform, "device", None)
-        if not str(device).startswith("LFE5U"):
-            raise NotImplementedError(f"EHXPLLL must be on an ECP5, not {device}")
-
-        m = Module()
-        feedback = Signal()
-        m.submodules.ehxplll = Instance("EHXPLLL",
-            # Charge pump and loop filter as the vendor's tool sets them at all frequencies.
-            a_ICP_CURRENT="12",
-            a_LPF_RESISTOR="8",
-            a_MFG_ENABLE_FILTEROPAMP="1",
-            a_MFG_GMCREF_SEL="2",
-            p_FEEDBK_PATH="CLKOP",
-            p_CLKI_DIV=self.dividers.reference,
-            p_CLKFB_DIV=self.dividers.feedback,
-            p_CLKOP_ENABLE="ENABLED",
-            p_CLKOP_DIV=self.dividers.loop,
-            p_CLKOP_CPHASE=self.dividers.loop - 1,
-            p_CLKOS_ENABLE="ENABLED",
-            p_CLKOS_DIV=self.dividers.output,
-            p_CLKOS_CPHASE=self.dividers.output - 1,
-            i_CLKI=self.i,
-            i_CLKFB=feedback,
-            i_RST=Const(0),
-            i_STDBY=Const(0),
-            i_PHASESEL0=Const(0),
-            i_PHASESEL1=Const(0),
-            i_PHASEDIR=Const(1),
-            i_PHASESTEP=Const(1),
-            i_PHASELOADREG=Const(1),
-            i_PLLWAKESYNC=Const(0),
-            i_ENCLKOP=Const(0),
-            i_ENCLKOS=Const(0),
-            o_CLKOP=feedback,
-            o_CLKOS=self.o,
-            o_LOCK=self.locked,
-        )
-        return m
+    return next(pll for family, pll in PLLS.items() if device.startswith(family))

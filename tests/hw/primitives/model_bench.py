@@ -23,13 +23,15 @@ class ModelBench:
         Its ports, but for ``clk``.
     models : sequence of str
         Files of sim/models, without their ending.
+    cells : sequence of Path
+        Other files with models.
     """
 
-    def __init__(self, top, *, inputs, outputs, models):
+    def __init__(self, top, *, inputs, outputs, models=(), cells=()):
         self.top = top
         self.inputs = inputs
         self.outputs = outputs
-        self.models = [MODELS / f"{name}.v" for name in models]
+        self.models = [*(MODELS / f"{name}.v" for name in models), *cells]
 
     @property
     def main(self):
@@ -61,11 +63,11 @@ int main() {{
                  str(folder), str(folder / "design.v"), *map(str, self.models)],
                 capture_output=True, text=True)
 
-    def compile(self, folder, verilog):
+    def compile(self, folder, verilog, *options):
         """Return a program that prints the outputs for each line of inputs."""
         (folder / "bench.cpp").write_text(self.main)
         result = self.verilate(folder, verilog, "--cc", "--exe", "--build", "-CFLAGS", "-O0",
-                               str(folder / "bench.cpp"))
+                               *options, str(folder / "bench.cpp"))
         assert result.returncode == 0, result.stderr
         return folder / f"V{self.top}"
 

@@ -3,7 +3,8 @@
 import pytest
 from amaranth.hdl import Fragment
 
-from hw.primitives.pll import DIVIDER, OSCILLATOR, OUTPUT, PHASE_DETECTOR, Pll, PllDividers
+from hw.primitives.ehxplll import (DIVIDER, EHXPLLL, OSCILLATOR, OUTPUT, PHASE_DETECTOR,
+                                   Dividers)
 
 
 @pytest.mark.parametrize("input_hz, output_hz", [
@@ -12,7 +13,7 @@ from hw.primitives.pll import DIVIDER, OSCILLATOR, OUTPUT, PHASE_DETECTOR, Pll, 
     (12_000_000, 48_000_000), (48_000_000, 90_000_000), (400_000_000, 100_000_000),
 ])
 def test_dividers_are_exact_and_within_the_limits(input_hz, output_hz):
-    dividers = PllDividers.find(input_hz, output_hz)
+    dividers = Dividers.find(input_hz, output_hz)
     assert dividers.output_hz(input_hz) == output_hz
 
     detector = input_hz / dividers.reference
@@ -32,9 +33,9 @@ def test_dividers_are_exact_and_within_the_limits(input_hz, output_hz):
 ])
 def test_impossible_frequencies_refused(input_hz, output_hz, complaint):
     with pytest.raises(ValueError, match=complaint):
-        Pll(input_hz=input_hz, output_hz=output_hz)
+        EHXPLLL(None, input_hz=input_hz, output_hz=output_hz)
 
 
 def test_other_devices_refused():
     with pytest.raises(NotImplementedError, match="EHXPLLL must be on an ECP5, not None"):
-        Fragment.get(Pll(input_hz=25_000_000, output_hz=80_000_000), None)
+        Fragment.get(EHXPLLL(None, input_hz=25_000_000, output_hz=80_000_000), None)

@@ -1,0 +1,131 @@
+"""The iCE40's phase-locked loop."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
+
+
+__all__ = ["SB_PLL40_PAD", "Dividers"]
+
+
+# Limits of the data sheet (FPGA-DS-02008, sysCLOCK PLL timing of the UltraPlus), in Hz.
+INPUT = range(10_000_000, 133_000_001)
+OUTPUT = range(16_000_000, 275_000_001)
+PHASE_DETECTOR = range(10_000_000, 133_000_001)
+OSCILLATOR = range(533_000_000, 1_066_000_001)
+
+# Upper limits of the phase detector's frequency for each setting of the loop filter, as icepll of
+# Project IceStorm has them.
+FILTERS = ((17_000_000, 1), (26_000_000, 2), (44_000_000, 3), (66_000_000, 4), (101_000_000, 5),
+           (133_000_000, 6))
+
+
+@dataclass(frozen=True)
+class Dividers:
+    """Fields of an iCE40's PLL that feeds its own oscillator back.
+
+    The oscillator runs at ``input / (reference + 1) * (feedback + 1)``; the output is that over
+    ``2 ** output``.
+    """
+
+    reference: int
+    feedback: int
+    output: int
+    filter: int
+
+    def output_hz(self, input_hz):
+        """Return the exact output frequency."""
+        return Fraction(input_hz * (self.feedback + 1), self.reference + 1 << self.output)
+
+    @classmethod
+    def find(cls, input_hz, output_hz):
+        """Return the fields that make ``output_hz`` of ``input_hz`` exactly.
+
+        Raises
+        ------
+        ValueError
+            If a frequency is beyond the data sheet's limits, or there are no such fields; the
+            message names the nearest frequency that has.
+        """
+        for name, value, limits in (("Input", input_hz, INPUT), ("Output", output_hz, OUTPUT)):
+            if value not in limits:
+                raise ValueError(f"{name} of the PLL must be {limits[0] / 1e6:g} to "
+                                 f"{limits[-1] / 1e6:g} MHz, not {value / 1e6:g} MHz")
+        best = min(cls._candidates(input_hz), key=lambda dividers: (
+            abs(dividers.output_hz(input_hz) - output_hz), dividers.reference))
+        if best.output_hz(input_hz) != output_hz:
+            nearest = float(best.output_hz(input_hz)) / 1e6
+            raise ValueError(f"Output of the PLL must be a frequency that it can make of "
+                             f"{input_hz / 1e6:g} MHz, as {nearest:.6g} MHz, "
+                             f"not {output_hz / 1e6:g} MHz")
+        return best
+
+    @classmethod
+    def _candidates(cls, input_hz):
+        for reference in range(16):
+            detector = input_hz // (reference + 1)
+            if detector not in PHASE_DETECTOR:
+                break
+            setting = next(setting for limit, setting in FILTERS if detector <= limit)
+            for feedback in range(128):
+                if detector * (feedback + 1) in OSCILLATOR:
+                    for output in range(1, 7):
+                        yield cls(reference, feedback, output, setting)
+
+
+class SB_PLL40_PAD(wiring.Component):
+    """Makes a clock of another frequency of the one at its pin. It has no twin.
+
+    The pin is the PLL's own; nothing else can read it.
+
+    Parameters
+    ----------
+    pin : io.SingleEndedPort
+        The board's clock.
+    input_hz, output_hz : int
+        Frequencies. See `Dividers.find` for what is possible.
+
+    Members
+    -------
+    o : Out(1)
+        The clock made from it.
+    locked : Out(1)
+        High once the output can be relied on. Asynchronous.
+    """
+
+    find_dividers = Dividers.find
+
+    o: Out(1)
+    locked: Out(1)
+
+    def __init__(self, pin, *, input_hz, output_hz):
+        self.pin = pin
+        self.input_hz = input_hz
+        self.output_hz = output_hz
+        self.dividers = self.find_dividers(input_hz, output_hz)
+        super().__init__()
+
+    def elaborate(self, platform):
+        device = getattr(platform, "device", None)
+        if not str(device).startswith("iCE40"):
+            raise NotImplementedError(f"SB_PLL40_PAD must be on an iCE40, not {device}")
+
+        m = Module()
+        m.submodules.pll = Instance(
+            "SB_PLL40_PAD",
+            p_FEEDBACK_PATH="SIMPLE",
+            p_PLLOUT_SELECT="GENCLK",
+            p_DIVR=Const(self.dividers.reference, 4),
+            p_DIVF=Const(self.dividers.feedback, 7),
+            p_DIVQ=Const(self.dividers.output, 3),
+            p_FILTER_RANGE=Const(self.dividers.filter, 3),
+            i_PACKAGEPIN=self.pin.io,
+            i_RESETB=Const(1),
+            i_BYPASS=Const(0),
+            o_PLLOUTGLOBAL=self.o,
+            o_LOCK=self.locked,
+        )
+        return m
