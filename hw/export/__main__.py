@@ -1,3 +1,5 @@
+# amaranth: UnusedElaboratable=no
+# Components say by themselves what can be built.
 """Command: a decoder core as Verilog, with a testbench."""
 
 import argparse
@@ -11,6 +13,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In
 
 from boards import find_board
+from hw.decode.tans import TansDecoder
 from hw.primitives.dp16kd import GENERIC
 from hw.rtl import generate
 from sw.files import write_file
@@ -72,7 +75,8 @@ def parse(argv):
     parser.add_argument("--seed", type=int, default=0, help="their seed (default: %(default)s)")
     shapes = parser.add_argument_group(
         "shape", "by default the image's, or what the name in brackets has")
-    shapes.add_argument("--lanes", type=int, metavar="N", help="tans: symbols a cycle [4]")
+    shapes.add_argument("--lanes", type=int, metavar="N",
+                        help="tans: symbols a cycle [4, or what the states allow]")
     shapes.add_argument("--table-bits", type=int, metavar="N",
                         help="tans: bits of a state, 8 or 10 [8]")
     shapes.add_argument("--states", type=int, metavar="N", help="tans: states in turn [64]")
@@ -174,7 +178,7 @@ def core_of(arguments, table):
                          chosen("states", own.states, table and own.states))
         held = 1 << (len(tables) - 1).bit_length() if table else 4
         return Tans(TansLanes(
-            code, lanes=chosen("lanes", 4), tables=chosen("tables", held),
+            code, lanes=chosen("lanes", most_lanes(code)), tables=chosen("tables", held),
             tuple_size=chosen("tuple_size", max((one.tuple_size for one in tables), default=1)),
             raw_bits=chosen("raw_bits", max((max(one.raw_widths) for one in tables), default=0))))
     if arguments.codec == "huffman":
@@ -183,6 +187,17 @@ def core_of(arguments, table):
             chosen(option, getattr(own, option), table and getattr(own, option))
             for option in ("symbol_bits", "step_bits", "substreams"))))
     return {"raw": Raw, "rice": Rice, "runlength": RunLength}[arguments.codec]()
+
+
+def most_lanes(code):
+    """Return how many lanes, up to 4, the states of ``code`` allow; 1 where they allow none."""
+    for lanes in (4, 2):
+        try:
+            TansDecoder(TansLanes(code, lanes=lanes))
+        except ValueError:
+            continue
+        return lanes
+    return 1
 
 
 def heading(core, component, name):
