@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,10 @@ __all__ = ["Compensated", "compensate", "sensitivities", "vary"]
 #: Pixels of calibration inputs that a layer's statistics are made of.
 MOST_ROWS = 40_000
 
-#: Inputs that a calibration should have, and that sensitivities are found with.
+#: Inputs that a calibration should have, the most that it takes, and those that sensitivities are
+#: found with.
 LEAST_INPUTS = 100
+MOST_INPUTS = 2000
 PROBES = 40
 
 #: Share of the mean curvature that is added to each weight's, for what calibration didn't see: with
@@ -87,7 +90,8 @@ def compensate(network: FloatNetwork, x: ArrayLike, *, bits: float,
     Parameters
     ----------
     x : array
-        Inputs as the user gives them. Fewer than a hundred are joined by variants of themselves.
+        Inputs as the user gives them. Fewer than a hundred are joined by variants of themselves; of
+        more than two thousand, so many are chosen.
     bits : float
         What a weight may take.
     rate : callable
@@ -104,10 +108,12 @@ def compensate(network: FloatNetwork, x: ArrayLike, *, bits: float,
     """
     inputs = np.reshape(np.asarray(x, np.float64), (-1, *network.input_shape))
     few = len(inputs) < LEAST_INPUTS
+    if len(inputs) > MOST_INPUTS:
+        inputs = inputs[sample(len(inputs), MOST_INPUTS, np.random.default_rng(seed))]
     if few:
         inputs = np.concatenate([inputs, vary(inputs, LEAST_INPUTS - len(inputs), seed)])
-    spread = np.random.default_rng(seed).permutation(len(inputs))[:PROBES]
-    sensitivity = sensitivities(network, inputs[np.sort(spread)], seed=seed)
+    spread = sample(len(inputs), PROBES, np.random.default_rng(seed))
+    sensitivity = sensitivities(network, inputs[spread], seed=seed)
     count = sum(layer.weights.size for layer in network.weighted if layer.weights is not None)
 
     best: Compensated | None = None
@@ -148,6 +154,11 @@ def next_pressure(tried: Sequence[tuple[float, float]], bits: float) -> float:
     return pressure + (max(change, 0.1) if low else min(change, -0.1))
 
 
+def sample(count: int, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return ``most`` numbers below ``count`` in rising order, or all there are."""
+    return np.sort(rng.choice(count, min(count, most), replace=False))
+
+
 def vary(x: NDArray[np.float64], count: int, seed: int) -> NDArray[np.float64]:
     """Return ``count`` variants of inputs: moved, scaled, mixed, with noise.
 
@@ -174,8 +185,11 @@ def round_network(network: FloatNetwork, x: ArrayLike, pressure: float,
                   ) -> Compensated:
     """Return the weights that are best where a bit costs ``pressure`` in the outputs' error."""
     rng = np.random.default_rng(seed)
-    original = [network.normalise(x)]
-    rounded = [original[0]]
+    # What layers give before any rounding, and now, for as long as others need it.
+    original = {0: network.normalise(x)}
+    rounded = dict(original)
+    uses = {number + 1 - back: number for number, layer in enumerate(network.layers)
+            for back in layer.inputs}
     layers: list[FloatLayer] = []
     grids: list[Grid] = []
     symbols: list[Symbols] = []
@@ -183,14 +197,16 @@ def round_network(network: FloatNetwork, x: ArrayLike, pressure: float,
     for number, layer in enumerate(network.layers):
         before = [original[number + 1 - back] for back in layer.inputs]
         now = [rounded[number + 1 - back] for back in layer.inputs]
-        original.append(layer.apply(*before))
+        original[number + 1] = layer.apply(*before)
         if layer.weights is not None:
             statistics = Statistics(layer, before[0], now[0], damping, rng)
             layer, grid, chosen = round_layer(layer, statistics, pressure / next(remaining), limit)
             grids.append(grid)
             symbols.append(chosen)
         layers.append(layer)
-        rounded.append(layer.apply(*now))
+        rounded[number + 1] = layer.apply(*now)
+        for made in [made for made in original if uses.get(made, number) <= number]:
+            del original[made], rounded[made]
     done = replace(network, layers=tuple(
         replace(layer, weights=old.weights) if old.weights is not None else layer
         for layer, old in zip(layers, network.layers, strict=True)))
@@ -213,11 +229,9 @@ class Statistics:
 
     def __init__(self, layer: FloatLayer, before: FloatArray, now: FloatArray, damping: float,
                  rng: np.random.Generator) -> None:
-        new, old = pixels(layer, now), pixels(layer, before)
-        if len(new) > MOST_ROWS:
-            kept = np.sort(rng.choice(len(new), MOST_ROWS, replace=False))
-            new, old = new[kept], old[kept]
-        new, old = np.moveaxis(new, 1, 0), np.moveaxis(old, 1, 0)
+        count = now.size // prod(layer.input_shape) * prod(layer.output_shape[:2])
+        kept = sample(count, MOST_ROWS, rng)
+        new, old = (np.moveaxis(pixels(layer, x, kept), 1, 0) for x in (now, before))
         turned = np.swapaxes(new, 1, 2)
         count, size = new.shape[1:]
         hessian = (turned @ new).astype(np.float64) / count
@@ -272,12 +286,11 @@ def round_layer(layer: FloatLayer, statistics: Statistics, pressure: float, limi
             np.where(integers < 0, -2 * integers - 1, 2 * integers))
 
 
-def pixels(layer: FloatLayer, x: FloatArray) -> NDArray[np.float32]:
-    """Return what each output pixel sees: shape (pixels, groups, K)."""
+def pixels(layer: FloatLayer, x: FloatArray, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return what output pixels of those numbers see: shape (pixels, groups, K)."""
     inputs = x.reshape(-1, *layer.input_shape).astype(np.float32)
-    views = [seen for _, _, seen in taps(inputs, layer, 0)]
-    stacked = np.stack(views, axis=3)
-    stacked = stacked.reshape(-1, len(views), layer.input_shape[2])
+    where = np.unravel_index(numbers, (len(inputs), *layer.output_shape[:2]))
+    stacked = np.stack([seen[where] for _, _, seen in taps(inputs, layer, 0)], axis=1)
     if layer.operation is Operation.DEPTHWISE_CONV2D:
         return np.swapaxes(stacked, 1, 2)
     return stacked.reshape(len(stacked), 1, -1)

@@ -10,10 +10,10 @@ from sw.compression import compress
 from sw.format.layers import Operation
 from sw.format.tables import AutomatonShape
 from sw.importers.tflite import load
-from sw.network import float_network
-from sw.quantize import StepQuantiser, quantise
-from sw.quantize.compensated import (code_costs, compensate, factorise, round_rows,
-                                     sensitivities, vary)
+from sw.network import Activation, float_network
+from sw.quantize import StepQuantiser, compensated, quantise
+from sw.quantize.compensated import (code_costs, compensate, factorise, pixels, round_rows,
+                                     sample, sensitivities, vary)
 from sw.score import agreement, answer
 from sw.zoo import load_data, load_network
 
@@ -134,6 +134,29 @@ def test_variants_are_near_the_inputs():
     assert np.array_equal(varied, vary(x, 50, seed=1))
     assert np.abs(varied).max() < 1.5 * np.abs(x).max()
     assert np.unique(varied.round(6), axis=0).shape[0] == 50
+
+
+def test_pixels_are_what_filters_see():
+    layer = next(layer for layer in load_network("digits").layers if layer.kernel == (3, 3))
+    x = np.random.default_rng(0).normal(size=(5, *layer.input_shape)).astype(np.float32)
+    bare = replace(layer, activation=Activation.NONE).apply(x)
+    numbers = np.array([0, 7, bare[..., 0].size - 1])
+    seen = pixels(layer, x, numbers)
+    assert seen.shape == (3, 1, layer.weights[0].size)
+    sums = seen[:, 0] @ layer.weights.reshape(len(layer.weights), -1).T + layer.bias
+    np.testing.assert_allclose(sums, bare.reshape(-1, bare.shape[-1])[numbers], rtol=1e-3,
+                               atol=1e-4)
+
+
+def test_too_many_inputs_are_sampled(monkeypatch):
+    monkeypatch.setattr(compensated, "MOST_INPUTS", 130)
+    many = inputs(200)
+    chosen = sample(200, 130, np.random.default_rng(0))
+    assert len(np.unique(chosen)) == 130
+    one, two = (compensate(small_network(), x, bits=4, rate=tans_bits) for x in
+                (many, many[chosen]))
+    for a, b in zip(one.symbols, two.symbols, strict=True):
+        assert np.array_equal(a, b)
 
 
 def test_rates_out_of_reach_are_refused():
