@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import log2
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,7 +19,8 @@ from .files import write_file
 from .format.target import PRESETS, Target
 from .network import Network
 from .options import add_compression_options, add_size_options, resize
-from .plan import AUTO, DEFAULT_BITS, Plan, load_plan, save_plan
+from .plan import AUTO, DEFAULT_BITS, NO_PREDICTOR, Plan, load_plan, save_plan
+from .predict import PREDICTORS
 from .quantize.codebook import MAX_CLUSTERS
 from .quantize.scales import Granularity
 from .score import metric
@@ -35,8 +36,8 @@ DEFAULT_TARGET = "ulx3s:85F"
 
 
 #: Options that a plan stands for.
-CHOICES = ("quantiser", "codec", "bits", "clusters", "granularity", "prune", "lossless", "max_drop",
-           "max_bytes", "compare")
+CHOICES = ("quantiser", "codec", "bits", "clusters", "granularity", "prune", "predictor",
+           "residual", "time", "lossless", "max_drop", "max_bytes", "compare")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -65,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 
+    for note in getattr(chosen, "notes", ()):
+        print(f"note: {note}", file=sys.stderr)
     if arguments.json:
         print(text)
         return
@@ -93,17 +96,28 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
         for name in ("quantiser", "granularity", "prune", "compare"):
             if getattr(arguments, name) not in (None, False):
                 raise ValueError(f"Integers must be kept without --{name}")
-        return Plan("uniform", arguments.codec or AUTO)
+        return Plan("uniform", arguments.codec or AUTO, **predictor_choices(arguments))
     choices = {name: value for name in ("quantiser", "codec", "granularity", "prune")
                if (value := getattr(arguments, name)) is not None}
-    return Plan(bits=bits_of(arguments), **choices)
+    return Plan(bits=bits_of(arguments), **choices, **predictor_choices(arguments))
+
+
+def predictor_choices(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields of a plan that options for predictors stand for."""
+    found = {name: value for name in ("predictor", "residual", "time")
+             if (value := getattr(arguments, name)) is not None and value is not False}
+    if found and found.get("predictor", NO_PREDICTOR) == NO_PREDICTOR:
+        for name in ("residual", "time"):
+            if name in found:
+                raise ValueError(f"--{name} must be given with a --predictor")
+    return found
 
 
 def keep_plan(arguments: argparse.Namespace, chosen: Compression | WeightsCompression) -> None:
     """Save how the image was made, such that it can be made again."""
     assert chosen.plan is not None
     if isinstance(chosen, Compression):
-        target, parts = arguments.target or DEFAULT_TARGET, chosen.layers
+        target, parts = default_target(arguments, chosen.plan), chosen.layers
     else:
         target, parts = "none", chosen.arrays
     save_plan(arguments.plan, replace(chosen.plan, codec=chosen.codec), model=chosen.name,
@@ -112,7 +126,7 @@ def keep_plan(arguments: argparse.Namespace, chosen: Compression | WeightsCompre
 
 def compress_network(arguments: argparse.Namespace, plan: Plan) -> tuple[Compression, ...]:
     """Return the networks that were asked for; the last one becomes the image."""
-    named = named_target(arguments.target or DEFAULT_TARGET)
+    named = named_target(default_target(arguments, plan))
     target = resize(named, arguments) if named else None
     if arguments.compare:
         if target is None:
@@ -127,7 +141,20 @@ def compress_network(arguments: argparse.Namespace, plan: Plan) -> tuple[Compres
     if arguments.max_bytes is not None:
         plan = replace(plan, bits=bits_for_bytes(arguments.model, plan, most=arguments.max_bytes,
                                                  **options))
-    return (compress(arguments.model, plan, **options),)
+    return (compress(arguments.model, plan, progress=show_progress, **options),)
+
+
+def default_target(arguments: argparse.Namespace, plan: Plan) -> str:
+    """Return the target that was asked for; predictors run on none."""
+    target: str = arguments.target or (
+        DEFAULT_TARGET if plan.predictor == NO_PREDICTOR else "none")
+    return target
+
+
+def show_progress(news: str) -> None:
+    """Show on a terminal how far a fit is, in one line that the next news replace."""
+    if sys.stderr.isatty():
+        print(f"\r{news:<78.78}", end="", file=sys.stderr, flush=True)
 
 
 def compress_alone(arguments: argparse.Namespace, plan: Plan) -> WeightsCompression:
@@ -135,7 +162,7 @@ def compress_alone(arguments: argparse.Namespace, plan: Plan) -> WeightsCompress
     if arguments.target not in (None, "none"):
         raise ValueError(f"Target of weights alone must be none, not {arguments.target}")
     for name in ("data", "calibrate", "rows", "columns", "compare", "lossless", "max_drop",
-                 "max_bytes", "prune"):
+                 "max_bytes", "prune", "predictor", "residual", "time"):
         if getattr(arguments, name) not in (None, False):
             raise ValueError(f"Weights alone must be compressed without "
                              f"--{name.replace('_', '-')}, which needs a network")
@@ -190,6 +217,17 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--plan", type=Path, metavar="FILE",
                         help="do as this TOML file says; if it doesn't exist yet, save there how "
                              "the image was made")
+    defaults = ", ".join(f"{bits:g} for {name}" for name, bits in PREDICTORS.items())
+    parser.add_argument("--predictor", choices=(NO_PREDICTOR, *PREDICTORS),
+                        help="what generates weights in place of coding them; the image is then "
+                             "for no target, and --bits are the predictor's (default: none; bits: "
+                             f"{defaults})")
+    parser.add_argument("--residual", action="store_true",
+                        help="keep the quantiser's weights: the codec carries what the predictor "
+                             "misses, in layers where that saves bits")
+    parser.add_argument("--time", type=float, metavar="SECONDS",
+                        help="how long the predictor may be fitted (default: "
+                             f"{Plan.time:g})")
     parser.add_argument("--compare", action="store_true",
                         help="table of all quantisers; the image is the default one")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .codecs import (CODECS, SHAPES, Codec, Decoder, HuffmanCodec, TansCodec, codec_name,
-                     layer_bits)
+from .codecs import CODECS, SHAPES, Codec, Decoder, HuffmanCodec, TansCodec, codec_name
+from .format.predictors import Predicted
 from .format.sections import FormatError
 from .format.target import PRESETS, Target, larger
 from .format.tables import AutomatonShape, PrefixTable, RawShape, TansShape
@@ -20,7 +20,8 @@ from .metrics import Distortion, Size, distortion, entropy
 from .network import (FloatNetwork, Layer, Network, Quantisation, calibrate, calibrate_input,
                       float_network, integer_network, replace_weights)
 from .order import by_spread, reorder
-from .plan import AUTO, Plan
+from .plan import AUTO, NO_PREDICTOR, OTHERS_BITS, Plan
+from .predicted import Prediction, predict_residuals, predict_weights
 from .quantize import (CodebookQuantiser, FloatArray, Grid, StepQuantiser, Symbols,
                        UniformQuantiser, check_zeros, correct_biases, prune, quantise)
 from .quantize.compensated import compensate
@@ -79,6 +80,8 @@ class Compression:
         image get right; of an autoencoder the areas under the ROC curve (`sw.score`).
     halved : bool
         Whether other inputs of the same file calibrated.
+    notes : tuple of str
+        What the plan asked for and layers didn't get, and why.
     """
 
     plan: Plan | None
@@ -94,6 +97,7 @@ class Compression:
     accuracy_int: float | None
     n: int
     halved: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -102,8 +106,12 @@ class Compression:
 
     @property
     def quantiser(self) -> str:
-        """What made symbols of weights; "given" for an image that was there before."""
-        return self.plan.quantiser if self.plan else "given"
+        """What made symbols of weights, or predicted them; "given" for an image made before."""
+        if self.plan is None:
+            return "given"
+        if self.plan.residual:
+            return f"{self.plan.quantiser} less {self.plan.predictor}"
+        return self.plan.predictor if self.plan.generates else self.plan.quantiser
 
     @property
     def codec(self) -> str:
@@ -124,13 +132,15 @@ class Compression:
                 "name": layer.name, "weights": layer.weights,
                 "bits_per_weight": layer.bits_per_weight, "layer_entropy": layer.layer_entropy,
                 **without_infinity(layer.distortion)} for layer in self.layers],
+            "notes": list(self.notes),
             "plan": asdict(self.plan) if self.plan else None,
         }
 
 
 def compress(model: str | Path, plan: Plan | None = None, *,
              target: Target | None = DEFAULT_TARGET, data: Path | None = None,
-             calibration: Path | None = None, **choices: Any) -> Compression:
+             calibration: Path | None = None, progress: Callable[[str], None] = lambda _: None,
+             **choices: Any) -> Compression:
     """Compress a network into a ROM image.
 
     Parameters
@@ -151,6 +161,8 @@ def compress(model: str | Path, plan: Plan | None = None, *,
         them, and the compensated quantiser; others correct biases only with them. If they are those
         in ``data``, or only ``data`` are given, a seeded half of these calibrates and the other one
         judges.
+    progress : function
+        Told in a few words how far a predictor's fit is.
     **choices
         Fields of `Plan`, where no plan is given: ``compress("digits", bits=2)``.
 
@@ -163,10 +175,19 @@ def compress(model: str | Path, plan: Plan | None = None, *,
     """
     plan = plan or Plan(**choices)
     possible = decoders(plan.codec, target)
+    if plan.predictor != NO_PREDICTOR and target is not None:
+        raise ValueError(f"Predictor must be none for a target, not {plan.predictor}: compress "
+                         f"with --target none")
     source, trained, samples = load_all(model, plan.quantiser, data, calibration)
     weights = weights_of(trained)
     with floats_of(model):
-        if isinstance(source, Network) and keeps_integers(plan):
+        prediction: Prediction | None = None
+        grids: tuple[Grid, ...] = ()
+        symbols: list[Symbols] = []
+        if plan.generates:
+            prediction, network, restored = generated(model, plan, source, trained,
+                                                      samples.calibration, progress)
+        elif isinstance(source, Network) and keeps_integers(plan):
             network = source
             grids, symbols = keep(network.weighted)
             restored = weights
@@ -192,14 +213,43 @@ def compress(model: str | Path, plan: Plan | None = None, *,
                          if samples.calibration.size else trained)
             network = quantised_network(source, trained, corrected, samples.calibration, grids,
                                         symbols)
+        notes: tuple[str, ...] = ()
+        if plan.residual:
+            prediction = predict_residuals(network, plan, progress)
+            notes = prediction.notes if prediction else (
+                f"{plan.predictor} would save nothing in any layer: the image has no predictor",)
+        elif prediction:
+            notes = prediction.notes
+        layers: tuple[Predicted, ...] = prediction.layers if prediction else ()
         contents, decoder, target = smallest(possible, target, lambda decoder, target: build_image(
-            network, grids, symbols, target, decoder))
-        if target is None and isinstance(decoder, TansShape) and network is not source:
+            network, grids, symbols, target, decoder, layers))
+        if (target is None and isinstance(decoder, TansShape) and network is not source
+                and not layers):
             sorted_network, smaller = sort_channels(network, grids, symbols, decoder)
             if len(smaller) < len(contents):
                 network, contents = sorted_network, smaller
         image = read_image(contents, name=network.name, target=target)
-        return measure(plan, target, contents, image, network, restored, source, samples)
+        return replace(measure(plan, target, contents, image, network, restored, source, samples),
+                       notes=notes)
+
+
+def generated(model: str | Path, plan: Plan, source: FloatNetwork | Network,
+              trained: FloatNetwork, calibration: NDArray[Any], progress: Callable[[str], None]
+              ) -> tuple[Prediction, Network, list[FloatArray]]:
+    """Return how weights are predicted, the network with them, and them as floats."""
+    weights = weights_of(trained)
+    importance = relative(weights) if is_foreign(model) else None
+    usual = Plan(plan.quantiser, plan.codec, OTHERS_BITS[plan.quantiser])
+    grids = fit(weights, importance, usual, automaton_of(None), len(weights))
+    symbols = quantise(weights, grids, importance)
+    others = [(grid.integers(chosen), grid.scale)
+              for grid, chosen in zip(grids, symbols, strict=True)]
+    prediction, corrected, made = predict_weights(
+        trained, calibration if calibration.size else None, plan, others, progress)
+    network = (replace_weights(source, corrected, made) if isinstance(source, Network)
+               else integer_network(corrected, calibrate(trained, calibration), made))
+    return prediction, network, [integers * scale[:, None, None, None]
+                                 for integers, scale in made]
 
 
 def load_all(model: str | Path, quantiser: str, data: Path | None, calibration: Path | None
@@ -471,11 +521,11 @@ def measure(plan: Plan | None, target: Target | None, contents: bytes, image: Im
     trained = float_network(source) if isinstance(source, Network) else source
     weights = weights_of(trained)
     layers = tuple(
-        LayerFigures(layer.name, original.size, bits_taken / original.size, entropy([chosen]),
+        LayerFigures(layer.name, original.size, bits_taken / original.size, entropy(chosen),
                      distortion([original], [values]))
         for layer, original, chosen, bits_taken, values in zip(
-            network.weighted, weights, image.symbols, layer_bits(image.symbols, image.table),
-            restored, strict=True))
+            network.weighted, weights, image.layer_symbols, image.layer_bits, restored,
+            strict=True))
     return Compression(
         plan, target, contents, image, network, layers,
         Size(network.weights, sum(len(layer.bias) for layer in network.weighted),

@@ -9,8 +9,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .codecs import (CODECS, Codec, Decoder, HuffmanCodec, RawCodec, TansCodec, codec_name, decode)
+from .codecs import (CODECS, Codec, Decoder, HuffmanCodec, RawCodec, TansCodec, codec_name, decode,
+                     layer_bits)
 from .format.layers import RECORDS, LayerDescriptor, Operation
+from .format.predictor_records import (join_code, pack_predictors, predictor_bits, split_code,
+                                       unpack_predictors)
+from .format.predictors import Predicted
 from .format.schedule import RECORD_WORDS, ScheduleRecord
 from .format.sections import (HEADER_WORDS, MAX_WORDS, FormatError, Section, check_weights, crc32,
                               pack_code, pack_header, pack_network, unpack_code, unpack_header,
@@ -19,8 +23,9 @@ from .format.tables import (RAW_WIDTHS, UNSCHEDULED_RAW_WIDTHS, WIDE_RAW_BITS, A
                             CodeTable, PlainCode, PrefixTable, RawShape, RawTable, TansShape)
 from .format.target import Target
 from .network import Layer, Network
+from .predict.coding import coded_arrays, restore
 from .quantize import Grid, Symbols
-from .quantize.grid import zigzag
+from .quantize.grid import ONE, zigzag, zigzag_symbols
 from .schedule import ScheduleError, addition_channels, computed, pooling_channel, schedule
 
 
@@ -86,9 +91,11 @@ class Image(Sized):
     codebooks : tuple of tuple of int
         Weights that symbols stand for; none where raw symbols are the weights.
     symbols : tuple of array of int64, shape (Cout, KH, KW, Cin)
-        Of each layer with weights.
+        Of each layer with weights; where there are predictors, of each of `coded_arrays`.
     words : dict of Section to int
         Length of each section, CRC apart.
+    predicted : tuple of Predicted
+        Of each layer with weights, or none.
     """
 
     network: Network
@@ -98,10 +105,29 @@ class Image(Sized):
     codebooks: tuple[tuple[int, ...], ...]
     symbols: tuple[Symbols, ...]
     words: dict[Section, int]
+    predicted: tuple[Predicted, ...] = ()
+
+    @property
+    def layer_symbols(self) -> list[tuple[Symbols, ...]]:
+        """Symbols of each layer with weights: of its predictor's content, of its weights."""
+        if not self.predicted:
+            return [(chosen,) for chosen in self.symbols]
+        remaining = iter(self.symbols)
+        return [tuple(next(remaining) for _ in layer.coded_shapes((1, 1, 1, 1)))
+                for layer in self.predicted]
+
+    @property
+    def layer_bits(self) -> list[float]:
+        """Bits of each layer with weights: its predictor and its symbols, without code tables."""
+        bits = iter(layer_bits(self.symbols, self.table) if self.symbols else ())
+        predictors = [predictor_bits(layer) if layer.predictor else 0 for layer in self.predicted]
+        return [sum(next(bits) for _ in chosen) + extra for chosen, extra in zip(
+            self.layer_symbols, predictors or [0] * len(self.symbols), strict=True)]
 
 
 def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbols],
-                target: Target | None, decoder: Decoder | None = None) -> bytes:
+                target: Target | None, decoder: Decoder | None = None,
+                predicted: Sequence[Predicted] = ()) -> bytes:
     """Return the image of ``network`` for ``target``, coded as its decoder reads it.
 
     Parameters
@@ -112,6 +138,9 @@ def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbo
         Without one, the image has no schedule.
     decoder : Decoder, optional
         What the coded data are for where there is no target; by default, an automaton.
+    predicted : sequence of Predicted
+        Of each layer with weights, what predicts the weights of ``network``; grids and symbols then
+        don't matter. Only without a target.
 
     Raises
     ------
@@ -123,12 +152,19 @@ def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbo
     """
     decoder = target.decoder if target else decoder or AutomatonShape()
     check_weights([layer.descriptor for layer in network.layers])
+    if predicted:
+        if target:
+            raise ScheduleError("image with predictors must have no target")
+        arrays = coded_arrays(predicted, [layer.weights for layer in network.layers
+                                          if layer.weights is not None])
+        grids = [Grid(zigzag(256), ONE)] * len(arrays)
+        symbols = [zigzag_symbols(array) for array in arrays]
     table, coded, codebooks = code(grids, symbols, decoder,
                                    RAW_WIDTHS if target else UNSCHEDULED_RAW_WIDTHS)
     if target:
         check_codebooks(len(codebooks), target)
-    numbers = iter(grid.codebook if codebooks else 0 for grid in grids)
-    descriptors = tuple(replace(layer.descriptor, codebook=next(numbers))
+    numbers = iter(grid.codebook if codebooks and not predicted else 0 for grid in grids)
+    descriptors = tuple(replace(layer.descriptor, codebook=next(numbers, 0))
                         if layer.weights is not None else layer.descriptor
                         for layer in network.layers)
     described = pack_network(network.input, descriptors)
@@ -140,7 +176,8 @@ def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbo
         Section.BIAS: bias.astype("<i4").tobytes(),
         Section.MULTIPLIER: multiplier.astype("<i4").tobytes(),
         Section.SHIFT: shift.astype("i1").tobytes(),
-        Section.CODE: pack_code(table),
+        Section.CODE: (join_code(pack_predictors(predicted), pack_code(table)) if predicted
+                       else pack_code(table)),
         Section.CODEBOOK: np.array(codebooks, np.int8).tobytes(),
         Section.CODED_DATA: coded,
     }
@@ -167,6 +204,8 @@ def pack_sections(sections: dict[Section, bytes], target: Target | None) -> byte
 
 def code(grids: Sequence[Grid], symbols: Sequence[Symbols], decoder: Decoder,
          raw_widths: tuple[int, ...]) -> tuple[CodeTable, bytes, list[tuple[int, ...]]]:
+    if not symbols:
+        return RawTable(8), b"", []
     books = shared_codebooks(grids)
     if not isinstance(decoder, RawShape | AutomatonShape):
         # Integers without a gap need no codebook.
@@ -320,8 +359,16 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
     source, descriptors = unpack_network(sections[Section.NETWORK])
     numbers = computed(descriptors)
     records = unpack_schedule(sections[Section.SCHEDULE], len(numbers), target_hash)
-    table = unpack_code(sections[Section.CODE], filters_of(descriptors))
-    if sections[Section.CODE] != pack_code(table):
+    predicted, coded_code = unpack_predicted(sections[Section.CODE], descriptors)
+    if predicted and target_hash != NO_TARGET:
+        raise FormatError("code: an image with predictors must have no target")
+    shapes = [shape for layer in descriptors if (shape := layer.weight_shape) is not None]
+    parts = ([part for layer, shape in zip(predicted, shapes, strict=True)
+              for part in layer.coded_shapes(shape)] if predicted else filters_of(descriptors))
+    table = unpack_code(coded_code, parts)
+    if not parts and not isinstance(table, RawTable):
+        raise FormatError("code: where nothing is coded, symbols must be raw")
+    if coded_code != pack_code(table):
         raise FormatError("code: what isn't used must be zero, and nothing may follow")
     codebooks = unpack_codebooks(sections[Section.CODEBOOK], table)
     if isinstance(table, RawTable):
@@ -338,15 +385,20 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
             raise FormatError(f"schedule: layer {number} must have codebook "
                               f"{descriptors[number].codebook}, not {record.codebook}")
 
-    count = sum(layer.weights for layer in descriptors)
-    flat = decode(sections[Section.CODED_DATA], table, count)
+    flat = decode(sections[Section.CODED_DATA], table, sum(map(prod, parts)))
     symbols, weights = [], []
-    for layer in descriptors:
-        if layer.weight_shape is None:
-            continue
-        chosen, flat = flat[:layer.weights].reshape(layer.weight_shape), flat[layer.weights:]
+    weighted = [layer for layer in descriptors if layer.weight_shape is not None]
+    for number, (rows, columns) in enumerate(parts):
+        size = rows * columns
+        chosen, flat = flat[:size].reshape(rows, 1, 1, columns), flat[size:]
+        if not predicted:
+            chosen = chosen.reshape(shapes[number])
         symbols.append(chosen)
-        weights.append(integers_of(chosen, table, codebooks, layer.codebook))
+        weights.append(integers_of(chosen, table, codebooks,
+                                   0 if predicted else weighted[number].codebook))
+    if predicted:
+        filled, weights = restore(predicted, weights, shapes)
+        predicted = tuple(filled)
 
     try:
         network = Network(name, source, unpack_layers(sections, descriptors, weights,
@@ -357,7 +409,18 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
         raise FormatError(f"network: {error}") from error
     if target is not None:
         check_target(target, target_hash, descriptors, records)
-    return Image(network, target_hash, records, table, codebooks, tuple(symbols), words)
+    return Image(network, target_hash, records, table, codebooks, tuple(symbols), words, predicted)
+
+
+def unpack_predicted(data: bytes, descriptors: Sequence[LayerDescriptor]
+                     ) -> tuple[tuple[Predicted, ...], bytes]:
+    """Return what section CODE says of predictors, if anything, and the code."""
+    shapes = [shape for layer in descriptors if (shape := layer.weight_shape) is not None]
+    try:
+        predictors, code = split_code(data)
+        return () if predictors is None else unpack_predictors(predictors, shapes), code
+    except ValueError as error:
+        raise FormatError(f"code: {error}") from None
 
 
 def integers_of(symbols: Symbols, table: CodeTable, codebooks: Sequence[Sequence[int]],
@@ -393,6 +456,8 @@ def retarget(image: bytes, target: Target) -> bytes:
     _, words = unpack_header(image)
     sections = unpack_sections(image, words)
     _, descriptors = unpack_network(sections[Section.NETWORK])
+    if split_code(sections[Section.CODE])[0] is not None:
+        raise ScheduleError("image has predictors, which no target runs")
     table = unpack_code(sections[Section.CODE], filters_of(descriptors))
     if not isinstance(table, RawTable | PrefixTable):
         raise ScheduleError(f"image is coded with {codec_name(table)}, which no target decodes")

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .codecs import codec_name, layer_bits
+from .format.predictors import Predicted
 from .format.tables import BLOCK
 from .format.target import Target, find_targets
 from .image import NO_TARGET, Image, load_image
@@ -108,7 +109,8 @@ def describe_arrays(image: WeightsImage) -> list[dict[str, Any]]:
 
 
 def describe_layers(image: Image) -> list[dict[str, Any]]:
-    symbols = iter(zip(image.symbols, layer_bits(image.symbols, image.table), strict=True))
+    symbols = iter(zip(image.layer_symbols, image.layer_bits, strict=True))
+    predicted = iter(image.predicted)
     layers = []
     for layer in image.network.layers:
         entry: dict[str, Any] = {"name": layer.name, "weights": layer.descriptor.weights}
@@ -117,11 +119,19 @@ def describe_layers(image: Image) -> list[dict[str, Any]]:
         if layer.weights is not None:
             chosen, bits = next(symbols)
             entry |= {
-                "bits_per_weight": bits / chosen.size,
-                "layer_entropy": entropy([chosen]), "zeros": float((layer.weights == 0).mean()),
-                "codebook": layer.descriptor.codebook}
+                "bits_per_weight": bits / layer.weights.size,
+                "layer_entropy": entropy(chosen), "zeros": float((layer.weights == 0).mean()),
+                "codebook": layer.descriptor.codebook,
+                "predictor": describe_predicted(next(predicted, Predicted()))}
         layers.append(entry)
     return layers
+
+
+def describe_predicted(layer: Predicted) -> str:
+    """Return what predicts a layer's weights, and whether the codec carries what it misses."""
+    if layer.predictor is None:
+        return "none"
+    return layer.predictor.kind.name.lower() + (" and residual" if layer.residual else "")
 
 
 def show(found: dict[str, Any]) -> None:
@@ -149,11 +159,12 @@ def show(found: dict[str, Any]) -> None:
 def show_layers(console: Console, layers: Sequence[dict[str, Any]]) -> list[str]:
     """Print the layers of a network, and return the names of those with weights."""
     table = Table("layer", "input", "output")
-    for heading in ("weights", "b/w", "entropy", "zeros", "codebook"):
+    for heading in ("weights", "b/w", "entropy", "zeros", "codebook", "predictor"):
         table.add_column(heading, justify="right")
     for layer in layers:
         shapes = [lengths(layer[shape]) for shape in ("input_shape", "output_shape")]
-        figures = [*rates(layer), str(layer["codebook"])] if layer["weights"] else []
+        figures = ([*rates(layer), str(layer["codebook"]), layer["predictor"]]
+                   if layer["weights"] else [])
         table.add_row(layer["name"], *shapes, str(layer["weights"]), *figures)
     console.print(table)
     return [layer["name"] for layer in layers if layer["weights"]]

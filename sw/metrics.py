@@ -46,8 +46,9 @@ def distortion(weights: Sequence[NDArray[np.floating]],
 
 
 def entropy(layers: Iterable[NDArray[np.integer]]) -> float:
-    """Return the order-0 entropy, in bits, of the symbols of all ``layers`` taken together."""
-    counts = np.bincount(np.concatenate([layer.ravel() for layer in layers]))
+    """Return the order-0 entropy, in bits, of the symbols of all ``layers`` together, or 0."""
+    counts = np.bincount(np.concatenate([np.zeros(0, np.int64), *(
+        layer.ravel() for layer in layers)]))
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log2(shares)).sum()) + 0.0
 

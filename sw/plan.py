@@ -11,10 +11,12 @@ import tomli_w
 
 from .codecs import CODECS
 from .files import write_file
+from .predict import PREDICTORS
 from .quantize.scales import Granularity, check_granularity
 
 
-__all__ = ["AUTO", "DEFAULT_BITS", "QUANTISERS", "Plan", "load_plan", "save_plan"]
+__all__ = ["AUTO", "DEFAULT_BITS", "NO_PREDICTOR", "OTHERS_BITS", "QUANTISERS", "RESIDUAL_BITS",
+           "Plan", "load_plan", "save_plan"]
 
 
 #: What ``bits`` is by default. For digits, accuracy stays within a point even at 1.8 bits.
@@ -26,6 +28,15 @@ AUTO = "auto"
 
 #: Quantisers that take bits layer by layer; the others spread a rate over the layers by themselves.
 LAYERWISE = ("uniform", "codebook")
+
+#: Weights are coded, not predicted.
+NO_PREDICTOR = "none"
+
+#: Bits of a weight that a predictor may take where the codec carries what it misses.
+RESIDUAL_BITS = {"seeds": 1.25}
+
+#: ``bits`` of each quantiser in layers that a predictor doesn't suit.
+OTHERS_BITS = {"step": 4.0, "uniform": 8, "codebook": 4}
 
 #: The longest file that is read.
 MAX_BYTES = 1 << 20
@@ -55,6 +66,15 @@ class Plan:
     prune : float
         Share of the network's weights that become zero before they are quantised, those of least
         magnitude. 0 up to, but not, 1.
+    predictor : {"none", "seeds"}
+        What generates the weights of layers that it suits. ``bits`` is then its rate, by default
+        that of ``PREDICTORS``, and the quantiser is for the other layers, with ``OTHERS_BITS``.
+    residual : bool
+        Whether the codec carries what the predictor misses: weights are then those of the
+        quantiser, with its bits, and predicted where that saves any.
+    time : float
+        Seconds that the predictor may be fitted. Where it runs out, the same plan needn't give the
+        same image.
 
     Raises
     ------
@@ -68,12 +88,18 @@ class Plan:
     error: float | None = None
     granularity: Granularity | None = None
     prune: float = 0.0
+    predictor: str = NO_PREDICTOR
+    residual: bool = False
+    time: float = 600.0
 
     def __post_init__(self) -> None:
         check_choice("Quantiser", self.quantiser, QUANTISERS)
         check_choice("Codec", self.codec, (AUTO, *CODECS))
+        check_choice("Predictor", self.predictor, (NO_PREDICTOR, *PREDICTORS))
         if self.bits is None:
-            object.__setattr__(self, "bits", DEFAULT_BITS[self.quantiser])
+            object.__setattr__(self, "bits", PREDICTORS[self.predictor] if self.generates
+                               else DEFAULT_BITS[self.quantiser])
+        self.check_predictor()
         if isinstance(self.bits, tuple) and self.quantiser not in LAYERWISE:
             raise ValueError(f"Only {' and '.join(LAYERWISE)} take bits layer by layer, "
                              f"not {self.quantiser}")
@@ -90,6 +116,26 @@ class Plan:
             raise ValueError("Weights must not be pruned for the compensated quantiser, which "
                              "finds those that may be zero")
 
+    def check_predictor(self) -> None:
+        """Refuse what doesn't go with a predictor, or needs one."""
+        if not (isfinite(self.time) and self.time > 0):
+            raise ValueError(f"Time must be above 0 seconds, not {self.time:g}")
+        if self.predictor == NO_PREDICTOR:
+            if self.residual:
+                raise ValueError("Residual must be that of a predictor, not none")
+            return
+        if self.quantiser == "codebook" and self.residual:
+            raise ValueError("Residuals must be those of integers, not of a codebook")
+        if self.generates and (self.quantiser not in OTHERS_BITS or self.error is not None
+                               or self.prune or isinstance(self.bits, tuple)):
+            raise ValueError(f"Only a residual goes with compensated, an error, pruning or bits "
+                             f"layer by layer: {self.predictor} makes its own weights")
+
+    @property
+    def generates(self) -> bool:
+        """Whether a predictor makes the weights by itself."""
+        return self.predictor != NO_PREDICTOR and not self.residual
+
     @property
     def rate(self) -> float:
         """``bits``, where all layers have the same."""
@@ -97,7 +143,9 @@ class Plan:
         return self.bits
 
     def describe(self) -> str:
-        """Return the quantiser and its bits, for people."""
+        """Return the quantiser or predictor and its bits, for people."""
+        if self.generates:
+            return f"{self.predictor}, {self.rate:g} bits"
         if self.error is not None:
             return f"{self.quantiser}, MSE {self.error:.3e}"
         if isinstance(self.bits, tuple):
@@ -126,6 +174,9 @@ def save_plan(path: Path, plan: Plan, *, model: str, target: str, layers: Sequen
     document: dict[str, Any] = {"model": model, "target": target}
     document |= {name: value for name, value in vars(plan).items()
                  if value is not None and name != "bits"}
+    if plan.predictor == NO_PREDICTOR:
+        for name in ("predictor", "residual", "time"):
+            del document[name]
     if isinstance(plan.bits, tuple):
         document["layers"] = [{"name": name, "bits": bits}
                               for name, bits in zip(layers, plan.bits, strict=True)]
@@ -174,11 +225,12 @@ def bits_of(layer: Any) -> float:
 
 def check_kind(name: str, value: Any) -> None:
     """Refuse what no field of a plan is called, or what it can't hold."""
-    kinds = {field.name: str if field.name in ("quantiser", "codec", "granularity")
+    kinds = {field.name: str if field.name in ("quantiser", "codec", "granularity", "predictor")
+             else bool if field.name == "residual"
              else (int, float, tuple) if field.name == "bits" else (int, float)
              for field in fields(Plan)}
     if name not in kinds:
         raise ValueError(f"a plan has {', '.join(kinds)}, layers, model and target, not {name}")
-    if (not isinstance(value, kinds[name]) or isinstance(value, bool)
+    if (not isinstance(value, kinds[name]) or isinstance(value, bool) != (kinds[name] is bool)
             or (isinstance(value, float) and not isfinite(value))):
         raise ValueError(f"{name} can't be {value!r}")

@@ -17,7 +17,7 @@ __all__ = ["IMPORTERS", "NAMES", "Data", "holds_weights_alone", "load_calibratio
 
 FOLDER = Path(__file__).parent
 
-NAMES = ("digits",)
+NAMES = ("digits", "mnist")
 
 #: Modules that read model files, by suffix; others are the project's own, npz.
 IMPORTERS = {".onnx": "onnx", ".pt2": "pt2", ".safetensors": "safetensors", ".tflite": "tflite"}

@@ -12,12 +12,14 @@ from sw.codecs import CODECS
 from sw.compression import DEFAULT_TARGET, compare, compress, measure_image
 from sw.format.layers import Operation, Rounding
 from sw.format.tables import PrefixTable, RawTable, RiceCode, RunLengthCode, TansCode
+from sw.format.predictors import Kind, SeedShape
 from sw.format.target import LARGE, PRESETS, Target
 from sw.image import load_image
 from sw.importers.npz import save
 from sw.network import Activation
 from sw.order import orders
-from sw.plan import QUANTISERS
+from sw.plan import QUANTISERS, Plan, load_plan
+from sw.predict import seeds
 from sw.schedule import ScheduleError
 from sw.zoo import load_data, load_source
 from tests.shared_data import shared_file
@@ -430,3 +432,70 @@ def test_network_without_weights_is_refused(small, tmp_path):
     for quantiser in QUANTISERS:
         with pytest.raises(ValueError, match=r"pool\.npz: network must have weights"):
             compress(tmp_path / "pool.npz", quantiser=quantiser)
+
+
+@pytest.fixture
+def few_seeds(monkeypatch):
+    """Let the search for seeds be short."""
+    monkeypatch.setattr(seeds, "SHAPES", (SeedShape(8, 8, 3, 4), SeedShape(8, 16, 2, 3)))
+
+
+@pytest.mark.usefixtures("few_seeds")
+def test_command_predicts_weights(small, tmp_path, capsys):
+    options = [str(small), "--predictor", "seeds", "--bits", "3"]
+    for name in ("a", "b"):
+        main([*options, "-o", str(tmp_path / f"{name}.hri"), "--plan", str(tmp_path / "plan")][
+            :None if name == "a" else -2])
+    out = capsys.readouterr().out
+    assert "small: seeds, raw" in out
+    assert (tmp_path / "a.hri").read_bytes() == (tmp_path / "b.hri").read_bytes()
+    assert load_plan(tmp_path / "plan") == (
+        Plan(codec="raw", bits=3, predictor="seeds"), "none")
+    image = load_image(tmp_path / "a.hri")
+    assert [layer.predictor.kind for layer in image.predicted] == [Kind.SEEDS] * 3
+    report = json.loads((tmp_path / "a.json").read_text())
+    assert report["notes"] == []
+    assert report["plan"]["predictor"] == "seeds"
+
+
+@pytest.mark.usefixtures("few_seeds")
+def test_layers_that_do_not_suit_are_quantised(small, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(seeds, "SHAPES", (SeedShape(8, 12, 3, 4),))
+    main([str(small), "--predictor", "seeds", "-o", str(tmp_path / "a.hri")])
+    captured = capsys.readouterr()
+    assert ("note: conv has filters of 9 weights, fewer than a block's 12: step instead"
+            in captured.err)
+    image = load_image(tmp_path / "a.hri")
+    assert [layer.predictor is None for layer in image.predicted] == [True, False, False]
+
+
+@pytest.mark.usefixtures("few_seeds")
+def test_a_residual_keeps_the_weights(small):
+    plain = compress(small, quantiser="uniform", bits=6, target=None)
+    predicted = compress(small, quantiser="uniform", bits=6, predictor="seeds", residual=True,
+                         target=None)
+    for layer, wanted in zip(predicted.image.network.weighted, plain.image.network.weighted,
+                             strict=True):
+        order = np.sort(layer.weights.ravel())
+        assert np.array_equal(order, np.sort(wanted.weights.ravel()))
+    # Where no layer gains, there is no predictor.
+    assert predicted.notes
+    assert predicted.size.bytes_image <= plain.size.bytes_image
+
+
+@pytest.mark.parametrize("options, complaint", [
+    (["--predictor", "seeds", "--target", "ulx3s:85F"],
+     "Predictor must be none for a target, not seeds: compress with --target none"),
+    (["--residual"], "--residual must be given with a --predictor"),
+    (["--time", "3"], "--time must be given with a --predictor"),
+    (["--predictor", "seeds", "--time", "0"], "Time must be above 0 seconds, not 0"),
+    (["--predictor", "seeds", "--quantiser", "compensated"], "Only a residual goes with"),
+    (["--predictor", "seeds", "--bits", "1"], "Seeds must have .* bits or more"),
+    (["--predictor", "seeds", "--quantiser", "codebook", "--residual"], "not of a codebook"),
+])
+def test_predictors_refuse_in_one_line(small, tmp_path, options, complaint):
+    path = tmp_path / "a.hri"
+    with pytest.raises(SystemExit, match=f"^error: .*{complaint}") as refusal:
+        main([str(small), *options, "-o", str(path)])
+    assert len(str(refusal.value).splitlines()) == 1
+    assert not path.exists()

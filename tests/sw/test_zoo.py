@@ -9,6 +9,8 @@ from sw.importers.npz import ModelError, WeightsAlone
 from sw.network import calibrate, integer_network
 from sw.zoo import load_data, load_model, load_network
 
+from tests.shared_data import shared_file
+
 from .networks import uniform
 
 
@@ -80,7 +82,7 @@ def test_neither_torch_nor_sklearn_is_imported():
 
 def test_unknown_model():
     with pytest.raises(ModelError, match=r"^digit: no such model file, nor one of the networks "
-                                         r"that ship: digits$"):
+                                         r"that ship: digits, mnist$"):
         load_model("digit")
 
 
@@ -111,3 +113,18 @@ def test_missing_data(tmp_path):
     (tmp_path / "model.npz").touch()
     with pytest.raises(ModelError, match=r"model_data\.npz: can't be read: No such file"):
         load_data(tmp_path / "model.npz")
+
+
+def test_mnist_is_what_it_should_be():
+    network = load_network("mnist")
+    assert [layer.name for layer in network.weighted] == [
+        "conv1", "conv2", "dense1", "dense2", "dense3"]
+    assert sum(layer.weights.size for layer in network.weighted) == 61_470
+    with np.load(shared_file("data/mnist_t10k.npz")) as data:
+        x, y = data["x"][::5], data["y"][::5]
+    assert np.mean(network.classify(x) == y) == 0.9945
+
+
+def test_mnist_needs_data():
+    with pytest.raises(ModelError, match=r"mnist_data\.npz"):
+        load_data("mnist")
