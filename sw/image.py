@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .codecs import (CODECS, Codec, Decoder, HuffmanCodec, RawCodec, TansCodec, codec_name, decode,
                      layer_bits)
-from .format.layers import RECORDS, LayerDescriptor, Operation
+from .format.layers import MOST_SHIFT, RECORDS, LayerDescriptor, Operation
 from .format.predictor_records import (join_code, pack_predictors, predictor_bits, split_code,
                                        unpack_predictors)
 from .format.predictors import Predicted
@@ -269,8 +269,8 @@ def flatten(symbols: Sequence[Symbols]) -> Symbols:
 
 
 def most_shift(scheduled: bool) -> int:
-    """Return the greatest shift that an image may hold: the requantiser shifts to the right."""
-    return 0 if scheduled else 30
+    """Return the greatest shift that an image may hold: with a schedule, the requantiser's."""
+    return MOST_SHIFT if scheduled else 30
 
 
 def channel_records(network: Network, most: int
@@ -469,7 +469,7 @@ def retarget(image: bytes, target: Target) -> bytes:
     check_codebooks(max(layer.codebook for layer in descriptors) + 1, target)
     shifts = np.frombuffer(sections[Section.SHIFT], np.int8)
     if shifts.max(initial=0) > most_shift(True):
-        raise ScheduleError(f"shifts must be at most 0 for a target, not {shifts.max()}")
+        raise ScheduleError(f"shifts must be at most {MOST_SHIFT} for a target, not {shifts.max()}")
     remade = schedule(descriptors, target)
     sections[Section.SCHEDULE] = b"".join(record.pack() for record in remade)
     return pack_sections(sections, target)

@@ -9,7 +9,7 @@ from hw.mac.addition import AdditionTable, TableFiller
 from hw.mac.requantise import LAYER, RECORD, Requantiser
 from hw.pipeline import delay
 from hw.primitives.pdpw16kd import PDPW16KD
-from sw.format.layers import RECORDS
+from sw.format.layers import MOST_SHIFT, RECORDS
 
 
 __all__ = ["CHANNEL_WRITE", "POSITION", "ChannelField", "ChannelMemory", "OutputStage"]
@@ -27,7 +27,7 @@ class ChannelField(enum.Enum, shape=2):
     BIAS = 0
     #: int32, not negative.
     MULTIPLIER = 1
-    #: int8, -31 to 0.
+    #: int8, -31 to ``MOST_SHIFT``.
     SHIFT = 2
 
 
@@ -77,10 +77,13 @@ class ChannelMemory(wiring.Component):
         block_bits = BLOCK_RECORDS.bit_length() - 1
         written = write.channel[block_bits:]
         read = delay(m, self.reads.payload[block_bits:], self.latency)
+        # To the right and to the left.
+        shifts = Mux(write.data[7], (-write.data[:5])[:5],
+                     Cat(C(0, 5), write.data[:MOST_SHIFT.bit_length()]))
         for field, value, stored in (
             (ChannelField.BIAS, write.data, self.record.bias),
             (ChannelField.MULTIPLIER, write.data, self.record.multiplier),
-            (ChannelField.SHIFT, -write.data[:5], self.record.shift),
+            (ChannelField.SHIFT, shifts, Cat(self.record.shift, self.record.left)),
         ):
             with m.Switch(read[:max(1, (len(blocks) - 1).bit_length())]):
                 for number in blocks:

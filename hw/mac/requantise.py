@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.pipeline import delay
 from hw.primitives.mult18x18d import MULT18X18D
+from sw.format.layers import MOST_SHIFT
 
 
 __all__ = ["LAYER", "RECORD", "Requantiser"]
@@ -16,16 +17,19 @@ __all__ = ["LAYER", "RECORD", "Requantiser"]
 LAYER = data.StructLayout({"zero_point": signed(8), "minimum": signed(8), "maximum": signed(8),
                            "once": 1})
 
-#: What all outputs of a channel share: they are (sum + bias) * multiplier / 2**(31 + shift).
-RECORD = data.StructLayout({"bias": signed(32), "multiplier": 31, "shift": 5})
+#: What all outputs of a channel share: they are
+#: (sum + bias) * 2**left * multiplier / 2**(31 + shift).
+RECORD = data.StructLayout({"bias": signed(32), "multiplier": 31, "shift": 5,
+                            "left": range(MOST_SHIFT + 1)})
 
 
 class Requantiser(wiring.Component):
     """Scales sums to outputs: ``MultiplyByQuantizedMultiplier`` of TFLite, bit for bit.
 
-    The sum of ``sum`` and ``bias`` wraps like an int32. It is multiplied by ``multiplier``, divided
-    by 2**31 with rounding half up (``SaturatingRoundingDoublingHighMul``, whose multiplier isn't
-    negative here), then by 2**shift with rounding half away from zero (``RoundingDivideByPOT``); or
+    The sum of ``sum`` and ``bias`` wraps like an int32, and so does that number shifted to the left
+    by ``left``, where the factor is above 1. It is multiplied by ``multiplier``, divided by 2**31
+    with rounding half up (``SaturatingRoundingDoublingHighMul``, whose multiplier isn't negative
+    here), then by 2**shift with rounding half away from zero (``RoundingDivideByPOT``); or
     ``once``, by 2**(31 + shift) with rounding half up, as LiteRT's fully-connected layers do it.
     The zero point is added and the result brought into the layer's range.
 
@@ -41,7 +45,7 @@ class Requantiser(wiring.Component):
         Outputs.
     """
 
-    latency = 11 + MULT18X18D.latency
+    latency = 12 + MULT18X18D.latency
 
     i: In(stream.Signature(data.StructLayout({"sum": signed(32), "record": RECORD}),
                            always_ready=True))
@@ -54,18 +58,19 @@ class Requantiser(wiring.Component):
         record = self.i.payload.record
 
         biased = register(m, self.i.payload.sum + record.bias, signed(32))
-        high, cross, low = products(m, biased, delay(m, record.multiplier, 1))
+        enlarged = register(m, biased << delay(m, record.left, 1), signed(32))
+        high, cross, low = products(m, enlarged, delay(m, record.multiplier, 2))
 
         # In units of 2**16, so that 1 << 14 is what rounding adds to a number divided by 2**31.
         # Lower bits don't matter to it. Where only the shift rounds, this division rounds down.
         middle = register(m, cross[0] + cross[1])
-        round_here = delay(m, ~self.layer.once | (record.shift == 0), 1 + MULT18X18D.latency)
+        round_here = delay(m, ~self.layer.once | (record.shift == 0), 2 + MULT18X18D.latency)
         low = register(m, low[16:32] + Cat(C(0, 14), round_here))
         middle = register(m, middle + low)
         scaled = register(m, (delay(m, high, 2) << 1) + (middle >> 15), signed(32))
 
         # Adding just less than half rounds half away from zero if negative; the others add half.
-        shift = delay(m, record.shift, 5)
+        shift = delay(m, record.shift, 6)
         below_half = register(m, C((1 << 30) - 1, 30) >> ~shift)
         shift = delay(m, shift, 1)
         half_up = ((scaled >= 0) | self.layer.once) & (shift != 0)

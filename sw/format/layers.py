@@ -5,11 +5,15 @@ from enum import IntEnum
 from math import prod
 
 
-__all__ = ["RECORDS", "InputDescription", "LayerDescriptor", "Operation", "Rounding"]
+__all__ = ["MOST_SHIFT", "RECORDS", "InputDescription", "LayerDescriptor", "Operation", "Rounding"]
 
 
 #: Channel records that an accelerator may take at once: a layer's begin at a multiple of it.
 RECORDS = 4
+
+#: Greatest shift of a channel record that an accelerator has: factors are below 2 to the power of
+#: it, with which already a sum of 1 is half the way through the outputs.
+MOST_SHIFT = 7
 
 
 class Operation(IntEnum):

@@ -33,7 +33,7 @@ def drain_cycles(target: Target) -> int:
     one after the other in each of these.
     """
     adders = target.columns.bit_length() - 1
-    return 26 + adders + target.rows // target.requantisers
+    return 27 + adders + target.rows // target.requantisers
 
 
 def output_cycles(target: Target, outputs: int) -> int:

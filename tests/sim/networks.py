@@ -57,7 +57,8 @@ def random_network(rng, target, *, layers, sparsity=0.0):
         # Outputs spread around the zero point, so that few are clamped and no two are alike.
         sums = weights.sum(axis=(1, 2, 3), dtype=int) * (mean - descriptor.input_zero_point)
         spread = np.sqrt(np.square(weights.astype(float)).sum(axis=(1, 2, 3))) * deviation
-        factors = rng.uniform(0.5, 1.5, channels) * SPREAD / np.maximum(spread, 99)
+        # Where there are few weights they are above 1, at most what a target has.
+        factors = rng.uniform(0.5, 1.5, channels) * SPREAD / np.maximum(spread, 0.6)
         multiplier, shift = quantise_multiplier(factors)
         bias = (-sums + rng.normal(0, 0.3, channels) * spread).astype(np.int32)
         mean, deviation = descriptor.output_zero_point, SPREAD

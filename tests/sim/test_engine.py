@@ -60,6 +60,8 @@ def test_random_networks_are_bit_exact_and_on_time(seed, target, verilog_of, tmp
                          for layer in simulation.image.network.layers)
     assert operations[Operation.CONV2D] >= 15
     assert set(operations) == set(SHARES)
+    assert sum(layer.shift.max(initial=0) > 0 for simulation in simulations
+               for layer in simulation.image.network.layers) >= 3
     various = [simulation for simulation in simulations
                if len(np.unique(simulation.expected)) > 8]
     assert len(various) >= 0.7 * NETWORKS

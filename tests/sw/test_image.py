@@ -183,7 +183,7 @@ def test_wrong_sections_with_right_crcs(parts, data):
     (Section.SCHEDULE, bytes(8), "schedule: 3 layers take 144 bytes, not 8"),
     (Section.MULTIPLIER, bytes(4), "section MULTIPLIER: 12 channel records take 48 bytes, not 4"),
     (Section.MULTIPLIER, bytes(48), "multipliers must be 1 to 2.*not 0"),
-    (Section.SHIFT, b"\1" * 12, "shifts must be -31 to 0, not 1 to 1"),
+    (Section.SHIFT, b"\10" * 12, "shifts must be -31 to 7, not 8 to 8"),
     (Section.CODE, b"", "code: "),
     (Section.CODE, b"\0\4\0\1", "code: what isn't used must be zero, and nothing may follow"),
     (Section.CODEBOOK, b"", "codebook: it must have a multiple of 4 bytes, not 0"),
@@ -350,11 +350,18 @@ def test_weights_are_counted_before_they_are_decoded():
         unpack_network(bytes(section))
 
 
-def test_positive_shift_rejected(parts):
+def test_great_shift_rejected(parts):
     network, grids, symbols = parts
-    network = Network("wild", INPUT, (convolution(symbols[0], shift=1), *network.layers[1:]))
-    with pytest.raises(ValueError, match="first: shifts must be -31 to 0, not 1 to 1"):
+    network = Network("wild", INPUT, (convolution(symbols[0], shift=8), *network.layers[1:]))
+    with pytest.raises(ValueError, match="first: shifts must be -31 to 7, not 8 to 8"):
         build_image(network, grids, symbols, TARGET)
+
+
+def test_factors_above_one(parts):
+    network, grids, symbols = parts
+    network = Network("wild", INPUT, (convolution(symbols[0], shift=7), *network.layers[1:]))
+    image = read_image(build_image(network, grids, symbols, TARGET), target=TARGET)
+    assert image.network.layers[0].shift.tolist() == [7, 7, 7, 7]
 
 
 def test_section_network_needs_what_fits(parts):
@@ -412,12 +419,12 @@ def test_image_without_a_schedule(decoder):
         read_image(with_section(contents, Section.SCHEDULE, bytes(7 * 48), target_hash=0))
 
 
-def test_positive_shift_only_without_a_schedule(parts):
+def test_great_shift_only_without_a_schedule(parts):
     _, grids, symbols = parts
-    network = Network("wild", INPUT, (convolution(symbols[0], shift=1), *parts[0].layers[1:]))
+    network = Network("wild", INPUT, (convolution(symbols[0], shift=8), *parts[0].layers[1:]))
     contents = build_image(network, grids, symbols, None, SMALL)
-    assert read_image(contents).network.layers[0].shift.tolist() == [1, 1, 1, 1]
-    with pytest.raises(ScheduleError, match="shifts must be at most 0 for a target, not 1"):
+    assert read_image(contents).network.layers[0].shift.tolist() == [8, 8, 8, 8]
+    with pytest.raises(ScheduleError, match="shifts must be at most 7 for a target, not 8"):
         retarget(contents, TARGET)
 
 

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from hw.mac.outputs import ChannelField, OutputStage
-from sw.format.layers import RECORDS
+from sw.format.layers import MOST_SHIFT, RECORDS
 from sw.format.target import Target
 from sw.format.timing import TABLE_CYCLES
 
@@ -24,11 +24,11 @@ LAYER = {"zero_point": -11, "minimum": -100, "maximum": 120}
 PAIRS = [(-128, -128), (127, 127), (-128, 127), (127, -128), (0, -1), (-1, 0), (5, -77)]
 
 
-async def load_channels(ctx, dut, rng):
+async def load_channels(ctx, dut, rng, most_shift=MOST_SHIFT):
     """Write all channel records, section by section as an image holds them; return them."""
     records = [{"bias": rng.randint(-1 << 20, 1 << 20),
                 "multiplier": rng.randint(1 << 30, (1 << 31) - 1),
-                "shift": rng.choice((-31, 0, *range(-24, -14)))}
+                "shift": rng.choice((-31, 0, *range(-24, -14), most_shift, most_shift // 2))}
                for _ in range(dut.target.channels)]
     for field in ChannelField:
         for channel, record in enumerate(records):
@@ -56,7 +56,7 @@ def writes(target, records, sums, position):
     for row in range(position["count"]):
         bank = row % target.requantisers
         record = records[position["channel"] + (bank if position["shared"] else row)]
-        record = record | {"shift": -record["shift"]}
+        record = record | {"shift": max(0, -record["shift"]), "left": max(0, record["shift"])}
         outputs.append(requantise(sums[row], **record, **LAYER) & 0xff)
     return [(position["address"] + row & 0xffff, outputs[row:row + target.requantisers])
             for row in range(0, position["count"], target.requantisers)]
@@ -72,7 +72,9 @@ async def check_positions(ctx, dut, records, positions, rng, gap=lambda: 0):
         for _ in range(gap()):
             await check_cycle(ctx, dut, due, cycle)
             cycle += 1
-        sums = [rng.randint(-1 << 25, 1 << 25) for _ in range(target.rows)]
+        # Small ones, too, for factors above 1.
+        bits = rng.choice((7, 25))
+        sums = [rng.randint(-1 << bits, 1 << bits) for _ in range(target.rows)]
         ctx.set(dut.sums.payload, {"sums": sums, "tag": position})
         ctx.set(dut.sums.valid, 1)
         found = writes(target, records, sums, position)
@@ -127,7 +129,7 @@ def test_additions(simulate, target):
     async def testbench(ctx):
         ctx.set(dut.layer, LAYER)
         ctx.set(dut.adds, 1)
-        records = await load_channels(ctx, dut, rng)
+        records = await load_channels(ctx, dut, rng, most_shift=0)
         for base in (0, 8):
             ctx.set(dut.base, base)
             ctx.set(dut.prepare, 1)

@@ -4,6 +4,8 @@ import pytest
 
 from hw.mac.requantise import Requantiser
 
+from sw.format.layers import MOST_SHIFT
+
 from .tflite import requantise
 
 
@@ -21,8 +23,9 @@ LAYERS = [
 
 
 def case(total, multiplier, shift, bias=0):
-    return {"sum": total,
-            "record": {"bias": bias, "multiplier": multiplier, "shift": shift}}
+    """Return a sum and its record; a negative ``shift`` is to the left."""
+    return {"sum": total, "record": {"bias": bias, "multiplier": multiplier,
+                                     "shift": max(0, shift), "left": max(0, -shift)}}
 
 
 def ties(rng):
@@ -41,8 +44,18 @@ def edges():
               INT32_MAX - 1, INT32_MAX)
     for total in totals:
         for multiplier in (0, 1, 1 << 30, (1 << 30) + 1, 0x5a82799a, INT32_MAX - 1, INT32_MAX):
-            for shift in (0, 1, 2, 3, 4, 15, 22, 23, 24, 30, 31):
+            for shift in (-MOST_SHIFT, -2, -1, 0, 1, 2, 3, 4, 15, 22, 23, 24, 30, 31):
                 yield case(total, multiplier, shift)
+
+
+def factors_above_one(rng):
+    """Yield sums whose outputs spread over the range, and beyond, for each shift to the left."""
+    for left in range(1, MOST_SHIFT + 1):
+        for total in range(-(300 >> left) - 2, (300 >> left) + 3):
+            bias = rng.randint(-1000, 1000)
+            yield case(total - bias, rng.randint(1 << 30, INT32_MAX), -left, bias)
+            # The multiplier of a half sees ties.
+            yield case(total - bias, 1 << 30, -left, bias)
 
 
 def random_cases(rng):
@@ -97,6 +110,16 @@ def test_edge_values(simulate):
             await check(ctx, dut, layer, edges())
 
     simulate(dut, testbench, max_cycles=20_000)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_factors_above_one(simulate, layer):
+    dut = Requantiser()
+
+    async def testbench(ctx):
+        await check(ctx, dut, layer, factors_above_one(random.Random(3)))
+
+    simulate(dut, testbench)
 
 
 @pytest.mark.parametrize("longest_gap", [0, 3])

@@ -24,9 +24,9 @@ def rounding_divide_by_pot(x, exponent):
     return (x >> exponent) + (1 if remainder > threshold else 0)
 
 
-def requantise(total, *, bias, multiplier, shift, zero_point, minimum, maximum, once=0):
+def requantise(total, *, bias, multiplier, shift, left=0, zero_point, minimum, maximum, once=0):
     """Return the output of a sum; ``shift`` is 0 to 31, to the right."""
-    value = wrap(total + bias)
+    value = wrap(wrap(total + bias) << left)
     if once:
         scaled = (value * multiplier + (1 << 30 + shift)) >> 31 + shift
     else:
