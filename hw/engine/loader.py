@@ -8,7 +8,7 @@ from hw.decode.layouts import CODEBOOK_WORD, CODE_WORD
 from hw.engine.fetcher import REGION
 from hw.engine.header import Header
 from hw.engine.records import WRITE as SCHEDULE_WRITE
-from hw.engine.records import RecordCheck
+from hw.engine.records import ChannelCheck, RecordCheck
 from hw.engine.walker import Countdown
 from hw.mac.outputs import CHANNEL_WRITE, ChannelField
 from sw.format.schedule import RECORD_WORDS
@@ -87,6 +87,7 @@ class Loader(wiring.Component):
         m.submodules.crc = checksum = crc.catalog.CRC32_ISO_HDLC(data_width=8).create()
         m.submodules.header = header = Header(target)
         m.submodules.record_check = record_check = RecordCheck(target)
+        m.submodules.channel_check = channel_check = ChannelCheck()
 
         word = Signal(32)
         byte = Signal(range(4))
@@ -111,6 +112,9 @@ class Loader(wiring.Component):
             record_check.words.payload.data.eq(self.words.payload),
             record_check.words.valid.eq(self.schedule.valid),
             record_check.clear.eq(self.start),
+            channel_check.clear.eq(self.start),
+            channel_check.channels.payload.eq(self.channels.payload),
+            channel_check.channels.valid.eq(self.channels.valid),
             self.schedule.payload.address.eq(index),
             self.schedule.payload.data.eq(self.words.payload),
             self.code.payload.data.eq(self.words.payload),
@@ -300,7 +304,7 @@ class Loader(wiring.Component):
                     fail(Error.SECTION_CRC)
                 with m.Elif(layer_word != 0):
                     fail(Error.LENGTH)
-                with m.Elif(record_check.illegal):
+                with m.Elif(record_check.illegal | channel_check.illegal):
                     fail(Error.SCHEDULE)
                 with m.Elif((section == Section.CODE) & self.code_busy):
                     m.next = "Check section"

@@ -5,12 +5,14 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from hw.mac.outputs import CHANNEL_WRITE, ChannelField
+from sw.format.layers import MOST_SHIFT
 from sw.format.schedule import HALFWORDS, RECORD_WORDS, Dataflow
 from sw.format.timing import RECORD_CYCLES
 
 
-__all__ = ["RECORD", "RECORD_WORD", "WRITE", "RecordCheck", "RecordReader", "ScheduleMemory",
-           "has_weights"]
+__all__ = ["RECORD", "RECORD_WORD", "WRITE", "ChannelCheck", "RecordCheck", "RecordReader",
+           "ScheduleMemory", "has_weights"]
 
 
 FLAGS = data.StructLayout({"dataflow": Dataflow, "shared": 1, "codebook": 4, "fill": signed(8)})
@@ -152,6 +154,43 @@ class RecordCheck(wiring.Component):
             m.d.sync += self.illegal.eq(self.illegal | broken)
             with m.If(self.words.payload.index == 0):
                 m.d.sync += dataflow.eq(fields["flags"])
+
+        return m
+
+
+class ChannelCheck(wiring.Component):
+    """Finds channel records that no requantiser has: negative multipliers, shifts out of range.
+
+    Members
+    -------
+    clear : In(1)
+        Forgets what was found.
+    channels : In(stream.Signature(CHANNEL_WRITE, always_ready=True))
+        Fields of channel records; of a shift, the low byte counts.
+    illegal : Out(1)
+        One of them was illegal; from one cycle after the field until ``clear``.
+    """
+
+    clear: In(1)
+    channels: In(stream.Signature(CHANNEL_WRITE, always_ready=True))
+    illegal: Out(1)
+
+    def elaborate(self, platform):
+        m = Module()
+
+        channel = self.channels.payload
+        shift = channel.data[:8].as_signed()
+        broken = Signal()
+        with m.Switch(channel.field):
+            with m.Case(ChannelField.MULTIPLIER):
+                m.d.comb += broken.eq(channel.data[-1])
+            with m.Case(ChannelField.SHIFT):
+                m.d.comb += broken.eq((shift < -31) | (shift > MOST_SHIFT))
+
+        with m.If(self.clear):
+            m.d.sync += self.illegal.eq(0)
+        with m.Elif(self.channels.valid & broken):
+            m.d.sync += self.illegal.eq(1)
 
         return m
 

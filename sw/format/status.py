@@ -37,7 +37,7 @@ class Error(IntEnum):
     CODE_TABLE = 7
     #: A run took more than 64 zero words behind the coded data: they end too early.
     CODED_DATA = 8
-    #: A schedule record holds a number that no layer can have.
+    #: A schedule or channel record holds a number that no layer can have.
     SCHEDULE = 9
 
 

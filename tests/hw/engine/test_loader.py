@@ -20,7 +20,7 @@ from tests.hw.engine.networks import NETWORKS
 TARGET = Target(memory_words=512)
 BIASES = [5, -7, 1 << 30, -(1 << 31), 0, 99]
 MULTIPLIERS = [1 << 30, (1 << 31) - 1, 3, 4, 5, 6]
-SHIFTS = [0, -1, -31, -5, -6, -7]
+SHIFTS = [7, -1, -31, -5, -6, -7]
 RECORDS = schedule(NETWORKS["three layers"], TARGET)
 CODE = [0x1111_1111, 0x2222_2222, 0x3333_3333]
 CODED = list(range(100, 125))
@@ -192,6 +192,18 @@ def test_record_that_would_never_end_refused(simulate, number, name, value):
     fields[number * len(HALFWORDS) + HALFWORDS.index(name)] = value
     image = make_image({Section.SCHEDULE: struct.pack(f"<{len(fields)}H", *fields)})
     assert load(simulate, image)[0] is Error.SCHEDULE
+
+
+@pytest.mark.parametrize("section, number, value", [
+    (Section.SHIFT, 0, b"\x08"),
+    (Section.SHIFT, 5, b"\xe0"),
+    (Section.SHIFT, 2, b"\x7f"),
+    (Section.MULTIPLIER, 1, b"\0\0\0\x80"),
+])
+def test_channel_record_that_no_requantiser_has_refused(simulate, section, number, value):
+    data = bytearray(sections()[section])
+    data[number * len(value):(number + 1) * len(value)] = value
+    assert load(simulate, make_image({section: bytes(data)}))[0] is Error.SCHEDULE
 
 
 def test_decoder_refuses_its_table(simulate):
