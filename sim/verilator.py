@@ -82,8 +82,11 @@ def compile_testbench(verilog: str, *, top: str) -> Path:
 
 
 def run_cocotb(folder: Path, *, top: str, bench: str, testcase: str | Sequence[str] | None = None,
-               environment: dict[str, str] | None = None, log: Path) -> None:
+               environment: dict[str, str] | None = None, plusargs: Sequence[str] = (),
+               log: Path) -> None:
     """Run the tests of module ``bench`` in a simulation from `compile_for_cocotb`.
+
+    Models read ``plusargs``, as sim/models says.
 
     Raises
     ------
@@ -96,7 +99,8 @@ def run_cocotb(folder: Path, *, top: str, bench: str, testcase: str | Sequence[s
             results = get_runner("verilator").test(
                 test_module=bench, hdl_toplevel=top, hdl_toplevel_lang="verilog",
                 build_dir=folder, test_dir=test_dir,
-                testcase=testcase, extra_env=NO_PYTEST | (environment or {}), log_file=log,
+                testcase=testcase, plusargs=list(plusargs),
+                extra_env=NO_PYTEST | (environment or {}), log_file=log,
                 results_xml=str(Path(test_dir).resolve() / "results.xml"))
             passed = "<failure" not in Path(results).read_text()
         except (RuntimeError, SystemExit, OSError) as error:

@@ -39,6 +39,18 @@ class Error(IntEnum):
     CODED_DATA = 8
     #: A schedule or channel record holds a number that no layer can have.
     SCHEDULE = 9
+    #: The flash doesn't answer.
+    NO_FLASH = 10
+    #: The flash is of a kind that this gateware doesn't know.
+    FLASH_ID = 11
+    #: The flash doesn't let its QE bit be set, without which there are no quad reads.
+    FLASH_QUAD = 12
+    #: There is nothing where the flash should have the image.
+    FLASH_ERASED = 13
+    #: The image in flash ends before its last word.
+    TRUNCATED = 14
+    #: The CRC of the coded data was found wrong when a run had read them; it gives no result.
+    CODED_CRC = 15
 
 
 class Counter(IntEnum):

@@ -64,6 +64,13 @@ FAILURES = {
     Error.CODE_TABLE: "its image isn't coded for the accelerator's decoder",
     Error.CODED_DATA: "its image has too few coded data; compress the network anew",
     Error.SCHEDULE: "its image has a schedule that makes no sense; compress the network anew",
+    Error.NO_FLASH: "its flash doesn't answer; is it the board that the bitstream is for?",
+    Error.FLASH_ID: "its flash is of a kind that it doesn't know",
+    Error.FLASH_QUAD: "its flash can't be read four bits at a time: QE stays 0",
+    Error.FLASH_ERASED: "there is no image in its flash; python -m hw.load --image FILE writes one",
+    Error.TRUNCATED: "the image in its flash ends early; python -m hw.load --image FILE writes it",
+    Error.CODED_CRC: "the weights that it read were damaged, so there is no result; if it happens "
+                     "again, write the image again",
 }
 
 PORT_TROUBLE = {
