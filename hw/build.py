@@ -16,6 +16,7 @@ from sim.throughput import report_throughput
 from sim.verilator import SimulationError
 from sw.compression import compress, measure_image, sample_inputs
 from sw.files import write_file
+from sw.remedies import explain
 
 from .options import add_accelerator_options, read_plan, read_site, read_target
 from .report.document import summary, write
@@ -242,6 +243,7 @@ def main(argv=None):
     except (ValueError, OSError, ToolError, SimulationError) as error:
         if isinstance(error, ExcessError):
             Console(stderr=True).print(error.table)
+        explain(error)
         print(f"error: {error}", file=sys.stderr)
         return 1
 

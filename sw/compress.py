@@ -23,6 +23,7 @@ from .plan import AUTO, DEFAULT_BITS, NO_PREDICTOR, Plan, load_plan, save_plan
 from .predict import PREDICTORS
 from .quantize.codebook import MAX_CLUSTERS
 from .quantize.scales import Granularity
+from .remedies import explain
 from .score import metric
 from .search import bits_for_bytes, search
 from .weights import WeightsCompression, compress_weights
@@ -64,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if arguments.plan and not arguments.plan.exists():
             keep_plan(arguments, chosen)
     except (ValueError, OSError) as error:
+        explain(error)
         sys.exit(f"error: {error}")
 
     for note in getattr(chosen, "notes", ()):

@@ -26,7 +26,9 @@ from .network import Layer, Network
 from .predict.coding import coded_arrays, restore
 from .quantize import Grid, Symbols
 from .quantize.grid import ONE, zigzag, zigzag_symbols
-from .schedule import ScheduleError, addition_channels, computed, pooling_channel, schedule
+from .remedies import remedies
+from .schedule import (ScheduleError, addition_channels, computed, needs, pooling_channel,
+                       schedule)
 
 
 __all__ = ["NO_TARGET", "WEIGHT_SECTIONS", "Image", "build_image", "load_image", "read_image",
@@ -161,18 +163,15 @@ def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbo
         symbols = [zigzag_symbols(array) for array in arrays]
     table, coded, codebooks = code(grids, symbols, decoder,
                                    RAW_WIDTHS if target else UNSCHEDULED_RAW_WIDTHS)
-    if target:
-        check_codebooks(len(codebooks), target)
     numbers = iter(grid.codebook if codebooks and not predicted else 0 for grid in grids)
     descriptors = tuple(replace(layer.descriptor, codebook=next(numbers, 0))
                         if layer.weights is not None else layer.descriptor
                         for layer in network.layers)
     described = pack_network(network.input, descriptors)
-    records = schedule(descriptors, target) if target else ()
     bias, multiplier, shift = channel_records(network, most_shift(target is not None))
     sections = {
         Section.NETWORK: described,
-        Section.SCHEDULE: b"".join(record.pack() for record in records),
+        Section.SCHEDULE: b"",
         Section.BIAS: bias.astype("<i4").tobytes(),
         Section.MULTIPLIER: multiplier.astype("<i4").tobytes(),
         Section.SHIFT: shift.astype("i1").tobytes(),
@@ -181,7 +180,32 @@ def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbo
         Section.CODEBOOK: np.array(codebooks, np.int8).tobytes(),
         Section.CODED_DATA: coded,
     }
-    return pack_sections(sections, target)
+    return add_schedule(sections, descriptors, len(codebooks), target) if target else (
+        pack_sections(sections, None))
+
+
+def add_schedule(sections: dict[Section, bytes], descriptors: Sequence[LayerDescriptor],
+                 codebooks: int, target: Target) -> bytes:
+    """Return the image of ``sections`` with a schedule for ``target``.
+
+    Raises
+    ------
+    ScheduleError
+        If the target can't run the network, with all that it needs and what would help.
+    """
+    try:
+        check_codebooks(codebooks, target)
+        sections[Section.SCHEDULE] = b"".join(
+            record.pack() for record in schedule(descriptors, target))
+        return pack_sections(sections, target)
+    except ScheduleError as error:
+        sections[Section.SCHEDULE] = bytes(4 * RECORD_WORDS * len(computed(descriptors)))
+        image_bytes = HEADER_WORDS * 4 + sum(len(data) + 4 for data in sections.values())
+        error.needs = needs(descriptors, target, image_bytes=image_bytes, codebooks=codebooks)
+        error.remedies = remedies(
+            descriptors, error.needs, codebooks=codebooks,
+            weight_bytes=sum(len(sections[section]) for section in WEIGHT_SECTIONS))
+        raise
 
 
 def check_codebooks(count: int, target: Target) -> None:
@@ -466,13 +490,11 @@ def retarget(image: bytes, target: Target) -> bytes:
                             f"decodes")
     if (RawShape() if isinstance(table, RawTable) else table.shape) != target.decoder:
         raise ScheduleError(f"image must be coded for {target.decoder}, the target's decoder")
-    check_codebooks(max(layer.codebook for layer in descriptors) + 1, target)
     shifts = np.frombuffer(sections[Section.SHIFT], np.int8)
     if shifts.max(initial=0) > most_shift(True):
         raise ScheduleError(f"shifts must be at most {MOST_SHIFT} for a target, not {shifts.max()}")
-    remade = schedule(descriptors, target)
-    sections[Section.SCHEDULE] = b"".join(record.pack() for record in remade)
-    return pack_sections(sections, target)
+    return add_schedule(sections, descriptors,
+                        max(layer.codebook for layer in descriptors) + 1, target)
 
 
 def unpack_sections(image: bytes, words: dict[Section, int]) -> dict[Section, bytes]:

@@ -1,6 +1,7 @@
 """From a network and a target to schedule records, pooling records and cycles."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from math import prod
 
@@ -13,8 +14,8 @@ from sw.golden import ADD_SHIFT, requantise
 from sw.network import quantise_multiplier
 
 
-__all__ = ["ScheduleError", "addition_channels", "computed", "place_activations",
-           "pooling_channel", "schedule"]
+__all__ = ["Need", "ScheduleError", "addition_channels", "computed", "needs",
+           "place_activations", "pooling_channel", "schedule"]
 
 
 #: The largest window of average pooling, in pixels.
@@ -24,8 +25,31 @@ MAX_WINDOW = 4096
 FREE = (Operation.RESHAPE, Operation.SOFTMAX)
 
 
+@dataclass(frozen=True)
+class Need:
+    """What a network takes of a size of a target.
+
+    Parameters
+    ----------
+    name : str
+        What the size is called, with its unit.
+    needed, available : int
+        How much the network takes, and how much the target has.
+    """
+
+    name: str
+    needed: int
+    available: int
+
+
 class ScheduleError(ValueError):
-    """A network that a target can't run. The message says what exceeds what."""
+    """A network that a target can't run. The message says what exceeds what.
+
+    ``needs`` are all sizes, where they are known, and ``remedies`` sentences on what would help.
+    """
+
+    needs: tuple[Need, ...] = ()
+    remedies: tuple[str, ...] = ()
 
 
 def computed(layers: Sequence[LayerDescriptor]) -> tuple[int, ...]:
@@ -45,17 +69,7 @@ def place_activations(layers: Sequence[LayerDescriptor], target: Target) -> tupl
         If they don't fit.
     """
     size = target.activation_bytes
-    # Which tensor another one is: the input is 0, layer n makes n + 1.
-    tensors = [0]
-    needed_until = {0: -1}
-    for number, layer in enumerate(layers):
-        for back in layer.inputs:
-            needed_until[tensors[number + 1 - back]] = number
-        made = tensors[number + 1 - layer.inputs[0]] if layer.operation in FREE else number + 1
-        tensors.append(made)
-        needed_until.setdefault(made, number)
-    needed_until[tensors[-1]] = len(layers)
-
+    tensors, needed_until = lifetimes(layers)
     addresses: dict[int, int] = {}
     used: list[tuple[int, int, int]] = []
     for number in (-1, *computed(layers)):
@@ -75,6 +89,53 @@ def place_activations(layers: Sequence[LayerDescriptor], target: Target) -> tupl
         addresses[tensor] = gaps[-1][1] if tensor % 2 else gaps[0][0]
         used = sorted([*used, (addresses[tensor], addresses[tensor] + length, tensor)])
     return tuple(addresses[tensor] for tensor in tensors)
+
+
+def lifetimes(layers: Sequence[LayerDescriptor]) -> tuple[list[int], dict[int, int]]:
+    """Return which tensor the input and each layer's output are, and the last layer to need it.
+
+    The input is tensor 0, layer n makes n + 1.
+    """
+    tensors = [0]
+    needed_until = {0: -1}
+    for number, layer in enumerate(layers):
+        for back in layer.inputs:
+            needed_until[tensors[number + 1 - back]] = number
+        made = tensors[number + 1 - layer.inputs[0]] if layer.operation in FREE else number + 1
+        tensors.append(made)
+        needed_until.setdefault(made, number)
+    needed_until[tensors[-1]] = len(layers)
+    return tensors, needed_until
+
+
+def needs(layers: Sequence[LayerDescriptor], target: Target, *, image_bytes: int, codebooks: int
+          ) -> tuple[Need, ...]:
+    """Return what a network takes of each size of a target, whether it fits or not.
+
+    Parameters
+    ----------
+    image_bytes : int
+        Of its ROM image.
+    codebooks : int
+        In its ROM image.
+    """
+    _, needed_until = lifetimes(layers)
+    lengths = {number + 1: prod(layers[number].output_shape) for number in computed(layers)}
+    lengths[0] = prod(layers[0].input_shape)
+    activations = max(sum(length for tensor, length in lengths.items()
+                          if tensor - 1 <= number <= needed_until[tensor])
+                      for number in range(-1, len(layers)))
+    filters = [layer.kernel[0] * (
+        layer.kernel[1] if layer.operation is Operation.DEPTHWISE_CONV2D
+        else -(-layer.kernel[1] * layer.input_shape[2] // target.columns))
+        for layer in layers if layer.operation.has_weights]
+    return (Need("weight memory, bytes", image_bytes, target.memory_words * 4),
+            Need("activation memory, bytes", activations, target.activation_bytes),
+            Need(f"longest filter, words of {target.columns} weights", max(filters, default=0),
+                 target.tile_words),
+            Need("channel records", sum(layer.records for layer in layers), target.channels),
+            Need("layers", len(computed(layers)), target.layers),
+            Need("codebooks", codebooks, target.codebooks))
 
 
 def schedule(layers: Sequence[LayerDescriptor], target: Target) -> tuple[ScheduleRecord, ...]:
