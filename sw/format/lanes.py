@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from .tables import MAX_TABLES, TansShape, TansTable
 
 
-__all__ = ["NARROW", "WIDE", "TansLanes", "join_next", "next_width"]
+__all__ = ["NARROW", "SMALL", "WIDE", "TansLanes", "join_next", "next_width"]
 
 
-#: Bits of a row in one block RAM port, and in two.
+#: Bits of a row in one block RAM port of an ECP5, and in two; in the one of an iCE40.
 NARROW, WIDE = 18, 36
+SMALL = 16
 
 #: Bits of the numbers that a wide row has besides: of all bits that are taken, and of raw ones.
 TAKEN_BITS, RAW_BITS = 5, 3
@@ -43,6 +44,9 @@ class TansLanes:
     most_bits : int or None
         The most bits that a symbol may take, raw ones included; by default all that there may be.
         Not below the bits of a state.
+    port_bits : int
+        Bits of a block RAM port: 18, or 16 for the small decoder of an iCE40, which has one lane,
+        256 states a table, no raw bits, no tuples and values of 6 bits, and takes bytes.
 
     Raises
     ------
@@ -58,6 +62,7 @@ class TansLanes:
     tuple_size: int = 1
     raw_bits: int = 0
     most_bits: int | None = None
+    port_bits: int = NARROW
 
     def __post_init__(self) -> None:
         if self.lanes not in (1, 2, 4, 8):
@@ -74,6 +79,12 @@ class TansLanes:
         if self.most_bits is not None and not least <= self.most_bits <= most:
             raise ValueError(f"Symbols must take up to {least} to {most} bits, "
                              f"not {self.most_bits}")
+        if self.port_bits not in (NARROW, SMALL):
+            raise ValueError(f"Port must have {NARROW} or {SMALL} bits, not {self.port_bits}")
+        if self.port_bits == SMALL and (self.lanes, self.code.table_bits, self.tuple_size,
+                                        self.raw_bits) != (1, 8, 1, 0):
+            raise ValueError(f"Decoders with a port of {SMALL} bits must have one lane, 256 states "
+                             "a table, no tuples and no raw bits")
 
     @property
     def symbol_bits(self) -> int:
@@ -83,6 +94,8 @@ class TansLanes:
     @property
     def word_bits(self) -> int:
         """Bits of a word of coded data: at least as many as all lanes may take at once."""
+        if self.port_bits == SMALL:
+            return 8
         least = max(32, 8 * self.lanes, self.lanes * self.symbol_bits)
         return 1 << (least - 1).bit_length()
 
@@ -94,13 +107,13 @@ class TansLanes:
     @property
     def row_bits(self) -> int:
         """Bits of a row."""
-        narrow = (NARROW - self.next_bits) // self.tuple_size
-        return WIDE if self.raw_bits or narrow < 2 else NARROW
+        narrow = (self.port_bits - self.next_bits) // self.tuple_size
+        return WIDE if self.raw_bits or narrow < 2 else self.port_bits
 
     @property
     def value_bits(self) -> int:
         """Bits of each value in a row."""
-        room = NARROW - self.next_bits if self.row_bits == NARROW else WIDE_VALUE_BITS
+        room = WIDE_VALUE_BITS if self.row_bits == WIDE else self.row_bits - self.next_bits
         return min(8, room // self.tuple_size)
 
     @property

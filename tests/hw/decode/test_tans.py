@@ -70,9 +70,10 @@ async def write_tables(ctx, dut, tables):
     await ctx.tick()
 
 
-def decode(simulate, job, *, idle=NEVER, stall=NEVER, words=None, cycles=10_000):
+def decode(simulate, job, *, idle=NEVER, stall=NEVER, words=None, cycles=10_000,
+           decoder=TansDecoder):
     """Return the values that come out, and whether it ended without an error."""
-    dut = TansDecoder(job.lanes)
+    dut = decoder(job.lanes)
     transfers = -(-job.symbols // job.lanes.lanes)
     values = []
     errors = []

@@ -38,6 +38,29 @@ def test_golden_rows():
     assert (lanes.row_bits, lanes.value_bits, lanes.word_bits, lanes.turns) == (18, 8, 32, 16)
 
 
+def test_rows_of_the_small_decoder():
+    lanes = TansLanes(TansShape(8, 4), lanes=1, tables=1, port_bits=16)
+    assert (lanes.row_bits, lanes.value_bits, lanes.word_bits, lanes.turns) == (16, 6, 8, 4)
+    rows = lanes.rows(TansTable(-32, 0, 1, 64, (), 0, (4,) * 64))
+    assert [(row >> 10 ^ 32) - 32 for row in rows[::4]].count(-32) == 1
+    with pytest.raises(ValueError, match="Values must be -32 to 31, not 32"):
+        lanes.rows(TansTable(0, 0, 1, 64, (), 0, (4,) * 64))
+
+
+@pytest.mark.parametrize("parameters", [
+    {"lanes": 4}, {"lanes": 1, "raw_bits": 1}, {"lanes": 1, "tuple_size": 2},
+    {"lanes": 1, "code": TansShape(10, 4)},
+])
+def test_small_decoder_has_one_shape(parameters):
+    with pytest.raises(ValueError, match="with a port of 16 bits must have one lane, 256 states"):
+        TansLanes(**{"code": TansShape(8, 4), "port_bits": 16} | parameters)
+
+
+def test_ports_are_those_of_block_rams():
+    with pytest.raises(ValueError, match="Port must have 18 or 16 bits, not 17"):
+        TansLanes(SMALL, port_bits=17)
+
+
 def test_rows_of_raw_bits():
     table = random_table(1, 8, 7, raw_bits=2, buckets=4, exact=(0,), tail_bits=3)
     lanes = TansLanes(SMALL, raw_bits=3)
