@@ -15,6 +15,8 @@ from sw.compression import compress, users_inputs
 from sw.explore import explore_network
 from sw.network import FloatNetwork, Network
 from sw.plan import Plan
+from sw.quantize import CodebookQuantiser
+from sw.quantize.scales import Granularity
 from sw.score import agreement, answer, metric, score
 from sw.zoo import load_calibration, load_labelled, load_source
 
@@ -117,6 +119,8 @@ def compare(model: str, x: NDArray[Any], y: NDArray[Any], calibration: NDArray[A
 def plans_of(source: FloatNetwork | Network, x: NDArray[Any], y: NDArray[Any],
              quantisers: Sequence[str]) -> Iterator[tuple[str, Plan]]:
     """Yield each quantiser's plans and what rows call them."""
+    # Weights are shared as the model has them: int8, with a scale for each filter.
+    granularity: Granularity = "channel" if isinstance(source, Network) else "tensor"
     for quantiser in quantisers:
         if quantiser != EXPLORATION:
             for bits in WAYS[quantiser]:
@@ -125,12 +129,13 @@ def plans_of(source: FloatNetwork | Network, x: NDArray[Any], y: NDArray[Any],
             continue
         chosen = np.unique(np.linspace(0, len(y) - 1, EXPLORED).round().astype(int))
         try:
-            explored = explore_network(source, x[chosen], y[chosen], drop=EXPLORED_DROP)
+            explored = explore_network(source, x[chosen], y[chosen], drop=EXPLORED_DROP,
+                                       quantiser=CodebookQuantiser(1, granularity=granularity))
         except ValueError as error:
             print(f"{EXPLORATION}: {error}", file=sys.stderr)
             continue
         yield (f"{EXPLORATION}, {EXPLORED_DROP:g} less",
-               Plan("codebook", "tans", explored.bits))
+               Plan("codebook", "tans", explored.bits, granularity=granularity))
 
 
 if __name__ == "__main__":

@@ -190,7 +190,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
                            "uniform: 1, 1.58, 2, 3, 4, 5, 6 or 8, for weights alone also 16) "
                            f"(default: {defaults})")
     rate.add_argument("--clusters", type=int, metavar="K",
-                      help="values that the codebook quantiser shares, 2 to 64, in place of --bits")
+                      help="values that the codebook quantiser shares, 2 to 128, in place of "
+                           "--bits")
     rate.add_argument("--max-drop", type=float, metavar="POINTS",
                       help="the smallest image that loses at most so many points of accuracy on "
                            "--data, of several rates, and with uniform and codebook of bits for "

@@ -19,8 +19,8 @@ Domain = Literal["float", "int8"]
 #: Values that are clustered; with more, which takes many seconds, centroids don't get better.
 BINS = 1 << 16
 
-#: Centroids of a codebook.
-MAX_CLUSTERS = 64
+#: Centroids of a codebook: as many as a code has symbols for.
+MAX_CLUSTERS = 128
 
 #: The greatest int8, and minus the least that is used.
 GREATEST = 127
@@ -134,7 +134,7 @@ def clusters_of(bits: float) -> int:
     """Return how many centroids ``bits`` stand for."""
     count = round(2 ** bits) if 0 < bits < 8 else 0
     if abs(count - 2 ** min(bits, 8)) > 1e-9 or not 2 <= count <= MAX_CLUSTERS:
-        raise ValueError(f"Codebook must have 1, 2, 3, 4, 5 or 6 bits, or log2 of 2 to "
+        raise ValueError(f"Codebook must have 1, 2, 3, 4, 5, 6 or 7 bits, or log2 of 2 to "
                          f"{MAX_CLUSTERS} centroids, not {bits:g}")
     return count
 

@@ -14,8 +14,9 @@ from .grid import FloatArray, Grid, Quantiser, Symbols, quantise, zigzag
 __all__ = ["CANDIDATES", "Exploration", "Score", "explore"]
 
 
-#: Bits that are tried by default, the most first: of 64 to 2 centroids.
-CANDIDATES = tuple(log2(count) for count in (64, 48, 32, 24, 16, 12, 8, 6, 5, 4, 3, 2))
+#: Bits that are tried by default, the most first: of 128 to 2 centroids.
+CANDIDATES = tuple(log2(count) for count in (128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 5, 4,
+                                             3, 2))
 
 #: Bits of a centroid.
 CENTROID_BITS = 8

@@ -229,7 +229,7 @@ def test_command_prints_json(small, tmp_path, capsys):
     (["digits", "--quantiser", "uniform", "--bits", "16"], "8 bits or fewer for a network, .* 16"),
     (["digits", "--granularity", "channel"], "must be tensor for the step quantiser, not channel"),
     (["digits", "--clusters", "12"], "Only the codebook quantiser has clusters, not step"),
-    (["digits", "--quantiser", "codebook", "--clusters", "65"], "must be 2 to 64, not 65"),
+    (["digits", "--quantiser", "codebook", "--clusters", "129"], "must be 2 to 128, not 129"),
     (["digits", "--quantiser", "codebook", "--bits", "6", "--codec", "huffman"],
      "An automaton of 32 symbols can't decode 64"),
     (["digits", "--codec", "tans"], "Codec must be huffman, raw or auto for a target, not tans"),

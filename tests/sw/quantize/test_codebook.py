@@ -87,8 +87,8 @@ def test_each_layer_may_have_its_own_number():
 @pytest.mark.parametrize("make, complaint", [
     (lambda: CodebookQuantiser(1, granularity="row"), "tensor or channel, not row"),
     (lambda: CodebookQuantiser(1, domain="int4"), "must be float or int8, not int4"),
-    (lambda: CodebookQuantiser(2).share([np.ones((1, 1, 1, 2))] * 2, None, [4, 65]),
-     "Layer 1 must have 2 to 64 centroids, not 65"),
+    (lambda: CodebookQuantiser(2).share([np.ones((1, 1, 1, 2))] * 2, None, [4, 129]),
+     "Layer 1 must have 2 to 128 centroids, not 129"),
     (lambda: CodebookQuantiser(1).share([np.ones((1, 1, 1, 2))] * 2, None, [4, 8]),
      "must have equal numbers of centroids, not 4 to 8"),
 ])

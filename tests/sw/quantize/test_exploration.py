@@ -104,7 +104,7 @@ def test_threads_find_the_same():
 def test_equal_weights_need_no_indices():
     found = explore([np.full((2, 1, 1, 3), 0.5)], lambda weights: 1.0, drop=0)
     assert found.bits_coded == found.bits_indices == 8
-    assert found.bits == (6,)
+    assert found.bits == (7,)
 
 
 @pytest.mark.parametrize("options, complaint", [
@@ -112,7 +112,7 @@ def test_equal_weights_need_no_indices():
     ({"drop": float("nan")}, "must be 0 or more, not nan"),
     ({"drop": 0}, r"Score must be allowed to drop to 0\.99\d+ or less, not 1, for layer 0 to have"),
     ({"drop": 1, "candidates": (2, 3.5)}, "Candidates must be falling bits, not 2, 3.5"),
-    ({"drop": 1, "candidates": (7,)}, "Codebook must have 1, 2, 3, 4, 5 or 6 bits, .* not 7"),
+    ({"drop": 1, "candidates": (8,)}, "Codebook must have 1, 2, 3, 4, 5, 6 or 7 bits, .* not 8"),
     ({"drop": 1, "candidates": ()}, "not none"),
 ])
 def test_refusals(options, complaint):
@@ -125,7 +125,7 @@ def test_refuses_layers_that_drop_too_far_together():
         changed = sum(not np.array_equal(layer, original)
                       for layer, original in zip(weights, LAYERS, strict=True))
         return 1 - max(0, changed - 1) / 2
-    with pytest.raises(ValueError, match=r"to 0 or less, not 0\.9, for all layers to have 6, 6"):
+    with pytest.raises(ValueError, match=r"to 0 or less, not 0\.9, for all layers to have 7, 7"):
         explore(LAYERS, strict, drop=0.1)
     with pytest.raises(ValueError, match="one layer or more, not 0"):
         explore([], strict, drop=0.1)

@@ -136,8 +136,8 @@ def test_levels(symbols, integers):
 @pytest.mark.parametrize("quantiser, bits, complaint", [
     (UniformQuantiser(), 7, r"must have 1, 1\.58, 2, 3, 4, 5, 6 or 8 bits, not 7$"),
     (UniformQuantiser(), 16, "8 bits or fewer for a network, whose weights are int8, not 16"),
-    (CodebookQuantiser(4), 2.5, "6 bits, or log2 of 2 to 64 centroids, not 2.5"),
-    (CodebookQuantiser(4), 7, "6 bits, or log2 of 2 to 64 centroids, not 7"),
+    (CodebookQuantiser(4), 2.5, "7 bits, or log2 of 2 to 128 centroids, not 2.5"),
+    (CodebookQuantiser(4), 8, "7 bits, or log2 of 2 to 128 centroids, not 8"),
     (CodebookQuantiser(4), float("nan"), "not nan"),
     (StepQuantiser(SHAPE), 0.01, r"must have 0\.05 bits or more for each of 5760 .*, not 0\.01"),
 ])
