@@ -62,8 +62,8 @@ MODELS = (
           Plan("compensated", bits=3.5)),
     Model("visual wake words", "vww_96_int8.tflite", "vww",
           Plan("compensated", bits=1.5)),
-    # Compensated, a filter's factor is above 1, which no requantiser has.
-    Model("anomaly detection", "ad01_int8.tflite", "ad", Plan("step", bits=3.3)),
+    Model("anomaly detection", "ad01_int8.tflite", "ad",
+          Plan("compensated", bits=3.3)),
 )
 
 #: Clock that place-and-route aims at.

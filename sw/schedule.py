@@ -129,10 +129,10 @@ def needs(layers: Sequence[LayerDescriptor], target: Target, *, image_bytes: int
         layer.kernel[1] if layer.operation is Operation.DEPTHWISE_CONV2D
         else -(-layer.kernel[1] * layer.input_shape[2] // target.columns))
         for layer in layers if layer.operation.has_weights]
-    return (Need("weight memory, bytes", image_bytes, target.memory_words * 4),
-            Need("activation memory, bytes", activations, target.activation_bytes),
-            Need(f"longest filter, words of {target.columns} weights", max(filters, default=0),
-                 target.tile_words),
+    return (Need("bytes of weight memory", image_bytes, target.memory_words * 4),
+            Need("bytes of activation memory", activations, target.activation_bytes),
+            Need(f"words of {target.columns} weights for the longest filter",
+                 max(filters, default=0), target.tile_words),
             Need("channel records", sum(layer.records for layer in layers), target.channels),
             Need("layers", len(computed(layers)), target.layers),
             Need("codebooks", codebooks, target.codebooks))

@@ -19,7 +19,7 @@ def test_bits_that_are_said_to_fit_do(capsys):
     with pytest.raises(ScheduleError, match="image has") as raised:
         compress("digits", quantiser="uniform", codec="raw", target=SMALL)
     memory, *others = raised.value.needs
-    assert memory == Need("weight memory, bytes", 35184, 16384)
+    assert memory == Need("bytes of weight memory", 35184, 16384)
     assert all(need.needed <= need.available for need in others)
     bits, boards = raised.value.remedies
     most = float(re.fullmatch("The weight memory takes at most (.*) bits per weight of this "
@@ -57,7 +57,7 @@ def test_command_shows_what_is_needed(capsys, tmp_path):
         main([str(shared_file("models/vww_96_int8.tflite")), "--quantiser", "uniform", "--codec",
               "raw", "-o", str(image)])
     error = capsys.readouterr().err
-    assert re.search(r"weight memory, bytes .* 131,072 ", error)
+    assert re.search(r"bytes of weight memory .* 131,072 ", error)
     assert re.search(r"The weight memory takes at most 4\.\d\d bits per weight", error)
     assert "No board's accelerator has enough of everything for it as it is." in error
     assert not image.exists()
