@@ -44,7 +44,7 @@ $(VENV)/ready-sim: pyproject.toml constraints/pip.txt | $(VENV)/created
 	@touch $@
 
 $(VENV)/ready-dev: pyproject.toml constraints/pip.txt | $(VENV)/created
-	$(PIP) --editable ".[sim,bench,dev]"
+	$(PIP) --editable ".[sim,bench,predict,dev]"
 	@touch $@ $(VENV)/ready-sim
 
 # A test looks at the page of sw.profile in Debian's browser.

@@ -20,7 +20,7 @@ from .metrics import Distortion, Size, distortion, entropy
 from .network import (FloatNetwork, Layer, Network, Quantisation, calibrate, calibrate_input,
                       float_network, integer_network, replace_weights)
 from .order import by_spread, reorder
-from .plan import AUTO, NO_PREDICTOR, OTHERS_BITS, Plan
+from .plan import AUTO, NO_PREDICTOR, Plan
 from .predicted import Prediction, predict_residuals, predict_weights
 from .quantize import (CodebookQuantiser, FloatArray, Grid, StepQuantiser, Symbols,
                        UniformQuantiser, check_zeros, correct_biases, prune, quantise)
@@ -185,8 +185,8 @@ def compress(model: str | Path, plan: Plan | None = None, *,
         grids: tuple[Grid, ...] = ()
         symbols: list[Symbols] = []
         if plan.generates:
-            prediction, network, restored = generated(model, plan, source, trained,
-                                                      samples.calibration, progress)
+            prediction, network, restored = generated(plan, source, trained, samples.calibration,
+                                                      progress)
         elif isinstance(source, Network) and keeps_integers(plan):
             network = source
             grids, symbols = keep(network.weighted)
@@ -233,19 +233,12 @@ def compress(model: str | Path, plan: Plan | None = None, *,
                        notes=notes)
 
 
-def generated(model: str | Path, plan: Plan, source: FloatNetwork | Network,
-              trained: FloatNetwork, calibration: NDArray[Any], progress: Callable[[str], None]
+def generated(plan: Plan, source: FloatNetwork | Network, trained: FloatNetwork,
+              calibration: NDArray[Any], progress: Callable[[str], None]
               ) -> tuple[Prediction, Network, list[FloatArray]]:
     """Return how weights are predicted, the network with them, and them as floats."""
-    weights = weights_of(trained)
-    importance = relative(weights) if is_foreign(model) else None
-    usual = Plan(plan.quantiser, plan.codec, OTHERS_BITS[plan.quantiser])
-    grids = fit(weights, importance, usual, automaton_of(None), len(weights))
-    symbols = quantise(weights, grids, importance)
-    others = [(grid.integers(chosen), grid.scale)
-              for grid, chosen in zip(grids, symbols, strict=True)]
     prediction, corrected, made = predict_weights(
-        trained, calibration if calibration.size else None, plan, others, progress)
+        trained, calibration if calibration.size else None, plan, progress)
     network = (replace_weights(source, corrected, made) if isinstance(source, Network)
                else integer_network(corrected, calibrate(trained, calibration), made))
     return prediction, network, [integers * scale[:, None, None, None]

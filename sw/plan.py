@@ -15,8 +15,8 @@ from .predict import PREDICTORS
 from .quantize.scales import Granularity, check_granularity
 
 
-__all__ = ["AUTO", "DEFAULT_BITS", "NO_PREDICTOR", "OTHERS_BITS", "QUANTISERS", "RESIDUAL_BITS",
-           "Plan", "load_plan", "save_plan"]
+__all__ = ["AUTO", "DEFAULT_BITS", "NO_PREDICTOR", "QUANTISERS", "RESIDUAL_BITS", "Plan",
+           "load_plan", "save_plan"]
 
 
 #: What ``bits`` is by default. For digits, accuracy stays within a point even at 1.8 bits.
@@ -33,10 +33,7 @@ LAYERWISE = ("uniform", "codebook")
 NO_PREDICTOR = "none"
 
 #: Bits of a weight that a predictor may take where the codec carries what it misses.
-RESIDUAL_BITS = {"seeds": 1.25}
-
-#: ``bits`` of each quantiser in layers that a predictor doesn't suit.
-OTHERS_BITS = {"step": 4.0, "uniform": 8, "codebook": 4}
+RESIDUAL_BITS = {"gpam": 0.75, "seeds": 1.25}
 
 #: The longest file that is read.
 MAX_BYTES = 1 << 20
@@ -66,9 +63,10 @@ class Plan:
     prune : float
         Share of the network's weights that become zero before they are quantised, those of least
         magnitude. 0 up to, but not, 1.
-    predictor : {"none", "seeds"}
+    predictor : {"none", "gpam", "seeds"}
         What generates the weights of layers that it suits. ``bits`` is then its rate, by default
-        that of ``PREDICTORS``, and the quantiser is for the other layers, with ``OTHERS_BITS``.
+        that of ``PREDICTORS``; other layers are rounded to ``OTHERS_BITS``, and the quantiser has
+        nothing to do.
     residual : bool
         Whether the codec carries what the predictor misses: weights are then those of the
         quantiser, with its bits, and predicted where that saves any.
@@ -126,9 +124,9 @@ class Plan:
             return
         if self.quantiser == "codebook" and self.residual:
             raise ValueError("Residuals must be those of integers, not of a codebook")
-        if self.generates and (self.quantiser not in OTHERS_BITS or self.error is not None
+        if self.generates and (self.quantiser != "step" or self.error is not None
                                or self.prune or isinstance(self.bits, tuple)):
-            raise ValueError(f"Only a residual goes with compensated, an error, pruning or bits "
+            raise ValueError(f"Only a residual goes with a quantiser, an error, pruning or bits "
                              f"layer by layer: {self.predictor} makes its own weights")
 
     @property

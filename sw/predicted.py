@@ -1,6 +1,6 @@
 """From a network to one whose weights are predicted: what `sw.compression` leaves to predictors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from .format.predictors import Predicted
 from .metrics import entropy
 from .network import FloatNetwork, Network
 from .plan import RESIDUAL_BITS, Plan
-from .predict import fit, fit_integers
+from .predict import OTHERS_BITS, fit, fit_integers
 from .predict.coding import coded_arrays
 from .quantize.grid import zigzag_symbols
 
@@ -36,7 +36,6 @@ class Prediction:
 
 
 def predict_weights(trained: FloatNetwork, x: ArrayLike | None, plan: Plan,
-                    others: Sequence[tuple[NDArray[np.int8], NDArray[np.float64]]],
                     progress: Callable[[str], None]
                     ) -> tuple[Prediction, FloatNetwork,
                                list[tuple[NDArray[np.int8], NDArray[np.float64]]]]:
@@ -46,8 +45,6 @@ def predict_weights(trained: FloatNetwork, x: ArrayLike | None, plan: Plan,
     ----------
     x : array, optional
         Calibration inputs as the user gives them.
-    others : sequence of (array of int8, array)
-        Integers and scales of each layer, for those that the predictor doesn't suit.
 
     Returns
     -------
@@ -62,10 +59,11 @@ def predict_weights(trained: FloatNetwork, x: ArrayLike | None, plan: Plan,
     ValueError
         If the predictor suits no layer, or isn't installed.
     """
-    found, corrected = fit(plan.predictor, trained, x, others, bits=plan.rate, seconds=plan.time,
+    found, corrected = fit(plan.predictor, trained, x, bits=plan.rate, seconds=plan.time,
                            progress=progress)
     layers = tuple(Predicted(one.predictor, residual=one.predictor is None) for one in found)
-    notes = tuple(f"{one.refusal}: {plan.quantiser} instead" for one in found if one.refusal)
+    notes = tuple(f"{one.refusal}: rounded to {OTHERS_BITS} bits instead" for one in found
+                  if one.refusal)
     return Prediction(layers, notes), corrected, [(one.integers, one.scale) for one in found]
 
 

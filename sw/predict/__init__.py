@@ -1,8 +1,8 @@
 """Predictors: what generates weights from a few parameters, and the search for these."""
 
 from .decoders import predict
-from .fitting import PREDICTORS, Fitted, Task, Unsuited, fit, fit_integers
+from .fitting import OTHERS_BITS, PREDICTORS, Fitted, Task, Unsuited, fit, fit_integers
 
 
-__all__ = ["PREDICTORS", "Fitted", "Task", "Unsuited", "fit", "fit_integers",
+__all__ = ["OTHERS_BITS", "PREDICTORS", "Fitted", "Task", "Unsuited", "fit", "fit_integers",
            "predict"]

@@ -12,22 +12,26 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..format.predictors import LayerPredictor, WeightShape
 from ..network import FloatLayer, FloatNetwork
-from ..quantize.compensated import Statistics, fitted_scales
+from ..quantize import UniformQuantiser
+from ..quantize.compensated import Statistics
 from .decoders import predict
 
 
-__all__ = ["PREDICTORS", "FitProgress", "Fitted", "Predictor", "Task", "Unsuited", "fit",
-           "fit_integers"]
+__all__ = ["OTHERS_BITS", "PREDICTORS", "FitProgress", "Fitted", "Predictor", "Task", "Unsuited",
+           "fit", "fit_integers"]
 
 
 Array = NDArray[np.float64]
 
 #: Modules that fit predictors, by what users call them, and the bits that a weight may take by
 #: default.
-PREDICTORS = {"seeds": 4.5}
+PREDICTORS = {"gpam": 0.75, "seeds": 4.5}
 
 #: What is added to the diagonal of a Hessian, of its mean.
-DAMPING = 0.1
+DAMPING = 0.03
+
+#: Bits of a weight, before they are coded, where a predictor doesn't suit.
+OTHERS_BITS = 6
 
 #: The greatest integer of a target. A prediction may err and still be an int8.
 GREATEST = 112
@@ -146,10 +150,12 @@ def fitter(name: str) -> Predictor:
     return found
 
 
-def fit(name: str, network: FloatNetwork, x: ArrayLike | None, others: Sequence[
-        tuple[NDArray[np.int8], Array]], *, bits: float, seconds: float,
+def fit(name: str, network: FloatNetwork, x: ArrayLike | None, *, bits: float, seconds: float,
         progress: FitProgress = lambda _: None) -> tuple[list[Fitted], FloatNetwork]:
     """Fit a predictor to each layer of a network, in order, on inputs that see the errors before.
+
+    Layers that it doesn't suit are rounded to ``OTHERS_BITS``; they make up for the errors before,
+    too, as far as a linear layer can.
 
     Parameters
     ----------
@@ -158,8 +164,6 @@ def fit(name: str, network: FloatNetwork, x: ArrayLike | None, others: Sequence[
     x : array, optional
         Inputs as the user gives them, for the effect of errors on outputs; without, all errors
         count alike, and biases stay.
-    others : sequence of (array of int8, array)
-        For each layer that has weights: integers and scales where the predictor doesn't suit.
     bits : float
         What a weight may take.
     seconds : float
@@ -185,7 +189,6 @@ def fit(name: str, network: FloatNetwork, x: ArrayLike | None, others: Sequence[
     now = list(made)
     fitted: list[Fitted] = []
     layers = []
-    remaining = iter(others)
     for number, layer in enumerate(network.layers):
         before = [made[number + 1 - back] for back in layer.inputs] if made else []
         after = [now[number + 1 - back] for back in layer.inputs] if made else []
@@ -196,8 +199,7 @@ def fit(name: str, network: FloatNetwork, x: ArrayLike | None, others: Sequence[
             left -= layer.weights.size
             statistics = (Statistics(layer, before[0], after[0], DAMPING,
                                      np.random.default_rng(0)) if made else None)
-            found, layer = fit_layer(search, layer, statistics, next(remaining), next(rates), share,
-                                     progress)
+            found, layer = fit_layer(search, layer, statistics, next(rates), share, progress)
             fitted.append(found)
         layers.append(layer)
         if made:
@@ -211,8 +213,7 @@ def fit(name: str, network: FloatNetwork, x: ArrayLike | None, others: Sequence[
 
 
 def fit_layer(search: Predictor, layer: FloatLayer, statistics: Statistics | None,
-              other: tuple[NDArray[np.int8], Array], bits: float, seconds: float,
-              progress: FitProgress) -> tuple[Fitted, FloatLayer]:
+              bits: float, seconds: float, progress: FitProgress) -> tuple[Fitted, FloatLayer]:
     """Return what was found for a layer, and the layer with it and a fitting bias."""
     assert layer.weights is not None
     assert layer.bias is not None
@@ -220,9 +221,11 @@ def fit_layer(search: Predictor, layer: FloatLayer, statistics: Statistics | Non
     groups = len(statistics.hessian) if statistics else 1
     rows = layer.weights.reshape(groups, shape[0] // groups, -1).astype(np.float64)
     if statistics:
-        hessian = statistics.hessian
-        target = np.swapaxes(np.linalg.solve(
-            hessian, statistics.cross @ np.swapaxes(rows, 1, 2)), 1, 2)
+        # Means don't matter: the bias makes up for them.
+        now, before = statistics.now, statistics.before
+        hessian = statistics.hessian - np.einsum("gk,gl->gkl", now, now)
+        cross = statistics.cross - np.einsum("gk,gl->gkl", now, before)
+        target = np.swapaxes(np.linalg.solve(hessian, cross @ np.swapaxes(rows, 1, 2)), 1, 2)
     else:
         hessian, target = np.eye(rows.shape[2])[None], rows
     greatest = np.abs(target).max(axis=2)
@@ -230,12 +233,12 @@ def fit_layer(search: Predictor, layer: FloatLayer, statistics: Statistics | Non
     task = Task(layer.name, shape, target / scale[..., None], hessian, scale)
     try:
         predictor, chosen = predicted(search, task, bits, seconds, progress)
-        scales = fitted_scales(chosen, target, hessian, scale)
+        scales = nearest_scales(chosen, target, hessian, scale)
         found = Fitted(predictor, chosen.reshape(shape).astype(np.int8), scales.ravel())
     except Unsuited as refusal:
-        integers, other_scale = other
-        found = Fitted(None, integers, np.broadcast_to(other_scale, shape[:1]).astype(np.float64),
-                       str(refusal))
+        wanted = target.reshape(shape)
+        grid, = UniformQuantiser("channel").fit([wanted], None, OTHERS_BITS)
+        found = Fitted(None, grid.integers(grid.quantise(wanted)), grid.scale, str(refusal))
     restored = found.integers * found.scale[:, None, None, None]
     bias = layer.bias
     if statistics:
@@ -243,6 +246,15 @@ def fit_layer(search: Predictor, layer: FloatLayer, statistics: Statistics | Non
                 - np.einsum("grk,gk->gr", restored.reshape(rows.shape), statistics.now))
         bias = (bias + lost.ravel()).astype(np.float32)
     return found, replace(layer, weights=restored.astype(np.float32), bias=bias)
+
+
+def nearest_scales(chosen: NDArray[np.int64], target: Array, hessian: Array, scale: Array
+                   ) -> Array:
+    """Return the scale of each row with which its integers come nearest to the target."""
+    curved = np.einsum("grk,gkl->grl", chosen, hessian, optimize=True)
+    energy, likeness = (curved * chosen).sum(axis=2), (curved * target).sum(axis=2)
+    useful = (energy > 0) & (likeness > 0)
+    return np.where(useful, likeness / np.where(useful, energy, 1), scale)
 
 
 def predicted(search: Predictor, task: Task, bits: float, seconds: float, progress: FitProgress

@@ -463,8 +463,8 @@ def test_layers_that_do_not_suit_are_quantised(small, monkeypatch, tmp_path, cap
     monkeypatch.setattr(seeds, "SHAPES", (SeedShape(8, 12, 3, 4),))
     main([str(small), "--predictor", "seeds", "-o", str(tmp_path / "a.hri")])
     captured = capsys.readouterr()
-    assert ("note: conv has filters of 9 weights, fewer than a block's 12: step instead"
-            in captured.err)
+    assert ("note: conv has filters of 9 weights, fewer than a block's 12: rounded to 6 bits "
+            "instead" in captured.err)
     image = load_image(tmp_path / "a.hri")
     assert [layer.predictor is None for layer in image.predicted] == [True, False, False]
 
