@@ -13,7 +13,8 @@ from hw.decode.automaton import Automaton
 from hw.decode.expander import RunExpander
 from hw.decode.layouts import RUNS, chunk_layout, table_layout
 from hw.decode.raw import RawUnpacker
-from hw.export.cores import Huffman, Raw, Sample, Tans, flatten
+from hw.decode.table_builder import TableBuilder
+from hw.export.cores import Huffman, Raw, Rice, RunLength, Sample, Tans, flatten
 from sw.codecs.huffman import HuffmanCodec, code_lengths
 from sw.format.lanes import TansLanes
 from sw.format.tables import MAX_RUNS, AutomatonShape, RawTable, TansShape
@@ -21,7 +22,7 @@ from sw.format.tables import MAX_RUNS, AutomatonShape, RawTable, TansShape
 from .textbook import LONGEST, TextbookHuffman, decoder_tables, encode
 
 
-__all__ = ["CORES", "RawCore", "Shell", "entropy", "simulate"]
+__all__ = ["CORES", "LOADERS", "RawCore", "Shell", "entropy", "simulate"]
 
 
 #: Bits of a count in the tables of the textbook's decoder, for each symbol.
@@ -40,7 +41,13 @@ class TansCore(Tans):
     @property
     def name(self):
         """What the rows call it."""
-        return f"tans, {self.shape.code.states} states"
+        size = self.shape.tuple_size
+        return f"tans, {self.shape.code.states} states" + (f", {size} a symbol" if size > 1 else "")
+
+    @property
+    def weights(self):
+        """How the weights that it decodes are quantised."""
+        return "uniform, 2 bits" if self.shape.tuple_size > 1 else "step, 3 bits"
 
     @property
     def lanes(self):
@@ -58,6 +65,8 @@ class TansCore(Tans):
 
 class OneTable:
     """Is a core all of whose weights share a table."""
+
+    weights = "step, 3 bits"
 
     def entropy(self, layers):
         """Return the bits of all weights."""
@@ -98,6 +107,11 @@ class AutomatonCore(OneTable, Huffman):
     """Automaton of a prefix code; it gives indices of values."""
 
     @property
+    def weights(self):
+        """How the weights that it decodes are quantised."""
+        return "uniform, 4 bits" if self.shape.symbols == 16 else OneTable.weights
+
+    @property
     def lanes(self):
         """Ports of the table."""
         return self.shape.substreams // 2
@@ -105,7 +119,7 @@ class AutomatonCore(OneTable, Huffman):
     @property
     def name(self):
         """What the rows call it."""
-        return f"automaton, {self.lanes * self.shape.step_bits} bits"
+        return f"automaton, {self.shape.symbols} symbols, {self.lanes * self.shape.step_bits} bits"
 
     def component(self):
         return AutomatonWithRuns(self.shape)
@@ -137,6 +151,20 @@ class RawCore(OneTable, Raw):
                        constants={"symbol_bits": 8})
 
 
+class RiceRow(OneTable, Rice):
+    """Golomb-Rice codes."""
+
+    name = "rice"
+    lanes = 1
+
+
+class RunLengthRow(OneTable, RunLength):
+    """Run lengths."""
+
+    name = "runlength"
+    lanes = 1
+
+
 @dataclass(frozen=True)
 class TextbookCore(OneTable):
     """The baseline."""
@@ -165,10 +193,59 @@ class TextbookCore(OneTable):
 
 CORES = (
     TextbookCore(), RawCore(),
-    AutomatonCore(AutomatonShape(5, 4, 4)), AutomatonCore(AutomatonShape(5, 5, 4)),
+    RiceRow(), RunLengthRow(),
+    *(AutomatonCore(AutomatonShape(*shape)) for shape in ((4, 6, 4), (5, 4, 4), (5, 5, 4))),
     *(TansCore(TansLanes(TansShape(8, states), lanes=lanes))
       for lanes, states in ((1, 8), (1, 64), (2, 64), (4, 64), (8, 64), (8, 128))),
+    TansCore(TansLanes(TansShape(8, 128), lanes=8, tables=1, tuple_size=4)),
 )
+
+
+@dataclass(frozen=True)
+class Loader:
+    """What builds the table of an automaton from section CODE."""
+
+    core: AutomatonCore
+    lanes = None
+
+    @property
+    def weights(self):
+        """How the weights are quantised whose table it builds."""
+        return self.core.weights
+
+    @property
+    def name(self):
+        """What the rows call it."""
+        return f"loader of {self.core.name}"
+
+    def component(self):
+        return TableBuilder(self.core.shape)
+
+    def cycles(self, layers):
+        """Return the cycles from the first word of section CODE until the table is there."""
+        section = Huffman.sample(self.core, self.core.symbols(layers)).tables["code"]
+        dut = self.component()
+        cycles = 0
+
+        async def testbench(ctx):
+            nonlocal cycles
+            for word in section:
+                ctx.set(dut.i.valid, 1)
+                ctx.set(Value.cast(dut.i.payload), word)
+                await ctx.tick()
+                cycles += 1
+            ctx.set(dut.i.valid, 0)
+            while ctx.get(dut.busy):
+                await ctx.tick()
+                cycles += 1
+            if ctx.get(dut.error):
+                raise ValueError(f"{self.name}: the code must be one that it takes")
+
+        run(dut, testbench)
+        return cycles
+
+
+LOADERS = tuple(Loader(core) for core in CORES if isinstance(core, AutomatonCore))
 
 
 def simulate(core, sample, count):
@@ -219,17 +296,23 @@ def simulate(core, sample, count):
                 cycles.append(valid)
             _, _, *taken = await ctx.tick().sample(*(port.ready for port, _ in ports))
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(testbench)
-    simulator.run()
+    run(dut, testbench)
     if symbols[:count] != (sample.symbols[:count] & mask).tolist():
         raise ValueError(f"{core.name}: weights must be those that were coded")
     return len(symbols), len(cycles), cycles.count(0)
 
 
+def run(dut, testbench):
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()
+
+
 class Shell(wiring.Component):
-    """Two pins for a core: its inputs come from a shift register, its outputs go through another.
+    """Two pins for a core: its inputs come from a shift register, its outputs are added to another.
+
+    All ports have registers, which have no neighbours but each other: so the shell limits no clock.
 
     Parameters
     ----------
@@ -259,11 +342,11 @@ class Shell(wiring.Component):
         m.d.sync += shifted.eq(Cat(self.i, shifted))
 
         taken = Signal(sum(map(len, outputs)), reset_less=True)
-        left = Signal(range(len(taken) + 1))
+        summed = Signal.like(taken)
         m.d.sync += [
-            left.eq(left - 1),
-            taken.eq(Mux(left == 0, Cat(outputs), taken >> 1)),
-            self.o.eq(taken[0]),
+            taken.eq(Cat(outputs)),
+            summed.eq(taken ^ summed << 1),
+            self.o.eq(summed[-1]),
         ]
 
         return m

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from statistics import median_low
 from typing import Any
@@ -22,7 +23,7 @@ from hw.toolchain import ToolError, place_alone, synthesise
 from hw.top import ACCELERATOR
 from sw.compression import compress
 
-from .cores import CORES, Shell, simulate
+from .cores import CORES, LOADERS, Shell, simulate
 from .report import FOLDER, Row, show, write_rows
 
 
@@ -32,14 +33,16 @@ __all__ = ["main", "measure", "synthesise_core"]
 #: Models in the folder that HEADRACE_DATA names.
 MODELS = ("kws_ref_model.tflite", "pretrainedResnet_quant.tflite")
 
-#: Bits that a weight takes, about, of models that are quantised.
-BITS = 3
+#: How weights are quantised: about 3 bits each after coding, up to 15 values, or three.
+WEIGHTS = {"step, 3 bits": ("step", 3), "uniform, 4 bits": ("uniform", 4),
+           "uniform, 2 bits": ("uniform", 2)}
 
 SEEDS = (1, 2, 3)
 
-FORMATS = {"core": "", "lanes": "d", "model": "", "bits_per_weight": ".3f",
-           "weights_per_cycle": ".2f", "lut4": "d", "ff": "d", "ebr": "d", "fmax_mhz": ".0f",
-           "fmax_nextpnr_mhz": ".0f", "mweights_s": ".0f", "mweights_s_klut4": ".0f"}
+FORMATS = {"core": "", "lanes": "d", "model": "", "weights": "", "bits_per_weight": ".3f",
+           "weights_per_cycle": ".2f", "cycles": "d", "lut4": "d", "ff": "d", "ebr": "d",
+           "fmax_mhz": ".0f", "fmax_nextpnr_mhz": ".0f", "mweights_s": ".0f",
+           "mweights_s_klut4": ".0f"}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -62,15 +65,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         if arguments.weights < 1:
             raise ValueError(f"Weights must be 1 or more, not {arguments.weights}")
-        weights = {Path(model).stem: quantised(model)
-                   for model in arguments.models or default_models()}
+        models = arguments.models or default_models()
+        weights = {(model, core.weights): quantised(model, core.weights)
+                   for core in CORES for model in models}
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
-            found = pool.map(lambda core: synthesise_core(
-                core, arguments.board, Path(folder) / str(CORES.index(core))), CORES)
-            figures = list(track(found, "Placing", len(CORES), transient=True))
-        rows = [measure(core, model, layers, arguments.weights) | own
-                for core, own in zip(CORES, figures, strict=True)
-                for model, layers in weights.items()]
+            parts = [*CORES, *LOADERS]
+            found = pool.map(lambda part: synthesise_core(
+                part, arguments.board, Path(folder) / str(parts.index(part))), parts)
+            figures = list(track(found, "Placing", len(parts), transient=True))
+        rows = []
+        for part, own in zip(parts, figures, strict=True):
+            measured = measure_loader if part in LOADERS else measure
+            rows += [measured(part, Path(model).stem, weights[model, part.weights],
+                              arguments.weights) | own for model in models]
         rows = [{"board": arguments.board, **finished(row)} for row in rows]
         write_rows(arguments.output, rows)
     except (ValueError, OSError, ToolError) as error:
@@ -88,9 +95,12 @@ def default_models() -> list[str]:
     return [str(Path(folder) / "models" / name) for name in MODELS]
 
 
-def quantised(model: str) -> list[NDArray[np.int8]]:
-    """Return the weights of each layer of a network, in steps of about `BITS` bits a weight."""
-    network = compress(model, quantiser="step", bits=BITS, codec="tans", target=None).image.network
+@cache
+def quantised(model: str, weights: str) -> list[NDArray[np.int8]]:
+    """Return the weights of each layer of a network, quantised as ``weights`` names it."""
+    quantiser, bits = WEIGHTS[weights]
+    network = compress(model, quantiser=quantiser, bits=bits, codec="tans",
+                       target=None).image.network
     return [layer.weights for layer in network.weighted if layer.weights is not None]
 
 
@@ -130,13 +140,23 @@ def measure(core: Any, model: str, layers: list[NDArray[np.int8]], count: int) -
     sample = core.sample(core.symbols(layers))
     size = sum(layer.size for layer in layers)
     weights, cycles, stalls = simulate(core, sample, min(count, size))
-    return {"core": core.name, "lanes": core.lanes, "model": model,
-            "weights_per_cycle": weights / cycles, "stall_cycles": stalls,
+    return {"core": core.name, "lanes": core.lanes, "model": model, "weights": core.weights,
+            "weights_per_cycle": weights / cycles, "stall_cycles": stalls, "cycles": None,
             "bits_per_weight": sample.bits / size,
             "entropy_bits_per_weight": core.entropy(layers) / size}
 
 
+def measure_loader(loader: Any, model: str, layers: list[NDArray[np.int8]],
+                   count: int) -> dict[str, Any]:
+    """Return the row of a loader of tables, which gives no weights: of any ``count``."""
+    return {"core": loader.name, "lanes": None, "model": model, "weights": loader.weights,
+            "weights_per_cycle": None, "stall_cycles": None, "bits_per_weight": None,
+            "entropy_bits_per_weight": None, "cycles": loader.cycles(layers)}
+
+
 def finished(row: Row) -> Row:
+    if row["weights_per_cycle"] is None:
+        return {**row, "mweights_s": None, "mweights_s_klut4": None}
     speed = row["weights_per_cycle"] * row["fmax_mhz"]
     return {**row, "mweights_s": speed, "mweights_s_klut4": speed / row["lut4"] * 1000}
 

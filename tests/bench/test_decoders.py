@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bench import decoders
-from bench.cores import CORES, RawCore, simulate
+from bench.cores import CORES, LOADERS, RawCore, simulate
 
 
 @pytest.fixture(scope="module")
@@ -17,11 +17,12 @@ def layers():
 
 @pytest.mark.parametrize("core", CORES, ids=lambda core: f"{core.name}, {core.lanes}")
 def test_weights_of_every_core(layers, core):
-    row = decoders.measure(core, "made", layers, 600)
+    most = {"uniform, 2 bits": 1, "uniform, 4 bits": 7}.get(core.weights, 14)
+    row = decoders.measure(core, "made", [layer.clip(-most, most) for layer in layers], 600)
     assert 0 < row["weights_per_cycle"] <= 4 * core.lanes
     assert row["bits_per_weight"] > 0.95 * row["entropy_bits_per_weight"]
     if core.name.startswith(("tans", "textbook")):
-        assert (row["weights_per_cycle"], row["stall_cycles"]) == (core.lanes, 0)
+        assert (row["weights_per_cycle"], row["stall_cycles"]) == (core.places, 0)
 
 
 @pytest.mark.parametrize("core", [CORES[0], RawCore()], ids=lambda core: core.name)
@@ -31,18 +32,27 @@ def test_wrong_weights_are_refused(layers, core):
         simulate(core, replace(sample, symbols=sample.symbols + 1), 100)
 
 
+def test_cycles_of_a_loader(layers):
+    row = decoders.measure_loader(LOADERS[1], "made", layers, 0)
+    # Six words, 12 levels of 32 symbols, and rows of no more than 31 states.
+    assert 6 + 12 * 65 + 1 < row["cycles"] <= 6 + 12 * 65 + 1 + 31 * 16 * 10
+
+
 @pytest.mark.slow
 def test_rows(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(decoders, "CORES", (CORES[0], RawCore()))
+    monkeypatch.setattr(decoders, "LOADERS", LOADERS[1:2])
     monkeypatch.setattr(decoders, "SEEDS", (1,))
     output = tmp_path / "rows.json"
     decoders.main(["digits", "--weights", "500", "-o", str(output)])
-    textbook, raw = json.loads(output.read_text())
+    textbook, raw, loader = json.loads(output.read_text())
     assert textbook["board"] == "ulx3s"
     assert textbook["lut4"] > raw["lut4"] > 0
     assert raw["fmax_mhz"] <= raw["fmax_nextpnr_mhz"]
     assert raw["mweights_s"] == pytest.approx(raw["fmax_mhz"] * raw["weights_per_cycle"])
-    assert "rows.json: 2 rows" in capsys.readouterr().out
+    assert loader["mweights_s"] is None
+    assert loader["cycles"] > 6
+    assert "rows.json: 3 rows" in capsys.readouterr().out
 
 
 def test_no_weights_are_refused():
