@@ -10,7 +10,7 @@ from hw.pipeline import delay
 from .stream_register import StreamRegister
 
 
-__all__ = ["FieldCutter", "WordWindow", "least_additions", "shifted"]
+__all__ = ["FieldCutter", "WordSplitter", "WordWindow", "least_additions", "shifted"]
 
 
 class WordWindow(wiring.Component):
@@ -69,6 +69,60 @@ class WordWindow(wiring.Component):
                 words.eq(Cat(words[self.word_bits:], following.o.payload)),
                 valid.eq(Cat(valid[1], 1)),
             ]
+
+        return m
+
+
+class WordSplitter(wiring.Component):
+    """Cuts words into parts of equal size, the lower bits first.
+
+    A part leaves ``latency`` cycles or more after its word has come, one per cycle; words follow
+    without a gap. A stall keeps the rest.
+
+    Parameters
+    ----------
+    word_bits, part_bits : int
+        Bits of a word and of a part, powers of two.
+
+    Members
+    -------
+    i : In(stream.Signature(word_bits))
+        Words. ``ready`` follows ``o.ready`` combinationally.
+    o : Out(stream.Signature(part_bits))
+        Parts.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from a word to its first part: none if they are the same.
+    """
+
+    def __init__(self, word_bits, part_bits):
+        self.word_bits = word_bits
+        self.part_bits = part_bits
+        self.latency = int(part_bits < word_bits)
+        super().__init__({
+            "i": In(stream.Signature(word_bits)),
+            "o": Out(stream.Signature(part_bits)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        if self.word_bits == self.part_bits:
+            wiring.connect(m, wiring.flipped(self.i), wiring.flipped(self.o))
+            return m
+
+        m.submodules.word = word = StreamRegister(self.word_bits)
+        wiring.connect(m, wiring.flipped(self.i), word.i)
+        part = Signal(range(self.word_bits // self.part_bits))
+        m.d.comb += [
+            self.o.payload.eq(word.o.payload.word_select(part, self.part_bits)),
+            self.o.valid.eq(word.o.valid),
+            word.o.ready.eq(self.o.ready & part.all()),
+        ]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += part.eq(part + 1)
 
         return m
 

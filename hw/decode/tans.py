@@ -8,7 +8,7 @@ from amaranth.utils import exact_log2
 from hw.pipeline import delay
 from sw.format.lanes import NARROW, TansLanes, next_width
 
-from .fields import FieldCutter, WordWindow, least_additions, shifted
+from .fields import FieldCutter, WordSplitter, WordWindow, least_additions, shifted
 from .layouts import lane_row_layout, lane_table_layout, run_layout
 from .skid import SkidBuffer
 from .state_tables import LOOKUP, StateTables
@@ -237,7 +237,10 @@ class TansDecoder(wiring.Component):
         self.lookup = LOOKUP + (spare > 0)
         self.registered = spare > 1
         self.additions += spare > 2 and levels > self.additions
-        self.latency = lanes.turns + FILL
+        # A few lanes take few bits: these are shifted in parts of a word, at less cost.
+        taken = lanes.lanes * lanes.symbol_bits
+        self.part_bits = min(lanes.word_bits, 1 << (taken - 1).bit_length())
+        self.latency = lanes.turns + FILL + (self.part_bits < lanes.word_bits)
         if lanes.raw_bits:
             self.latency += self.additions + self.registered + 1 + levels + RawBits.latency
         values = data.ArrayLayout(signed(8), lanes.lanes * lanes.tuple_size)
@@ -291,10 +294,13 @@ class Core(wiring.Component):
 
         step = Signal()
 
-        m.submodules.window = window = WordWindow(shape.word_bits)
-        wiring.connect(m, wiring.flipped(self.i), window.i)
+        part_bits = self.decoder.part_bits
+        m.submodules.splitter = splitter = WordSplitter(shape.word_bits, part_bits)
+        wiring.connect(m, wiring.flipped(self.i), splitter.i)
+        m.submodules.window = window = WordWindow(part_bits)
+        wiring.connect(m, splitter.o, window.i)
         cutter = FieldCutter(shape.lanes, most_bits=shape.symbol_bits,
-                             word_bits=shape.word_bits, fixed_bits=table_bits,
+                             word_bits=part_bits, fixed_bits=table_bits,
                              additions=self.decoder.additions,
                              registered=self.decoder.registered)
         m.submodules.cutter = EnableInserter(step)(cutter)
