@@ -33,7 +33,7 @@ LAYERWISE = ("uniform", "codebook")
 NO_PREDICTOR = "none"
 
 #: Bits of a weight that a predictor may take where the codec carries what it misses.
-RESIDUAL_BITS = {"gpam": 0.75, "seeds": 1.25}
+RESIDUAL_BITS = {"gpam": 0.75, "autoencoder": 0.75, "seeds": 1.25, "hypernet": 0.5}
 
 #: The longest file that is read.
 MAX_BYTES = 1 << 20
@@ -63,7 +63,7 @@ class Plan:
     prune : float
         Share of the network's weights that become zero before they are quantised, those of least
         magnitude. 0 up to, but not, 1.
-    predictor : {"none", "gpam", "seeds"}
+    predictor : {"none", "gpam", "autoencoder", "seeds", "hypernet"}
         What generates the weights of layers that it suits. ``bits`` is then its rate, by default
         that of ``PREDICTORS``; other layers are rounded to ``OTHERS_BITS``, and the quantiser has
         nothing to do.

@@ -14,6 +14,7 @@ from ..format.predictors import LayerPredictor, WeightShape
 from ..network import FloatLayer, FloatNetwork
 from ..quantize import UniformQuantiser
 from ..quantize.compensated import Statistics
+from ..quantize.scales import Granularity
 from .decoders import predict
 
 
@@ -25,7 +26,7 @@ Array = NDArray[np.float64]
 
 #: Modules that fit predictors, by what users call them, and the bits that a weight may take by
 #: default.
-PREDICTORS = {"gpam": 0.75, "seeds": 4.5}
+PREDICTORS = {"gpam": 0.75, "autoencoder": 3.0, "seeds": 4.5, "hypernet": 2.0}
 
 #: What is added to the diagonal of a Hessian, of its mean.
 DAMPING = 0.03
@@ -78,6 +79,9 @@ class Task:
 
 class Predictor(Protocol):
     """What a module of this package can do; its decoder is in `decoders`."""
+
+    #: Whether a task's rows have one scale or one each.
+    GRANULARITY: Granularity
 
     def allot(self, shapes: Sequence[WeightShape], bits: float) -> list[float]:
         """Return the bits of a weight of each layer, about ``bits`` on average.
@@ -229,6 +233,8 @@ def fit_layer(search: Predictor, layer: FloatLayer, statistics: Statistics | Non
     else:
         hessian, target = np.eye(rows.shape[2])[None], rows
     greatest = np.abs(target).max(axis=2)
+    if search.GRANULARITY == "tensor":
+        greatest = np.full_like(greatest, greatest.max())
     scale = np.where(greatest > 0, greatest, 1.0) / GREATEST
     task = Task(layer.name, shape, target / scale[..., None], hessian, scale)
     try:

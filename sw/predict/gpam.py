@@ -27,10 +27,12 @@ from .decoders import predict, rows_of
 from .fitting import Task, Unsuited
 
 
-__all__ = ["CHECKPOINTS", "allot", "fit", "spacing_for"]
+__all__ = ["CHECKPOINTS", "GRANULARITY", "allot", "fit", "spacing_for"]
 
 
 Array = NDArray[np.float64]
+
+GRANULARITY = "channel"
 
 #: Where unfinished fits lie, to be gone on with.
 CHECKPOINTS = Path("build/predict")

@@ -18,8 +18,10 @@ from .decoders import basis, scaled_sums
 from .fitting import Task, Unsuited
 
 
-__all__ = ["SHAPES", "allot", "fit", "shape_for"]
+__all__ = ["GRANULARITY", "SHAPES", "allot", "fit", "shape_for"]
 
+
+GRANULARITY = "channel"
 
 #: Shapes worth having, by falling rate.
 SHAPES = (SeedShape(12, 4, 2, 4), SeedShape(16, 6, 3, 4), SeedShape(12, 6, 3, 4),
