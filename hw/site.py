@@ -8,6 +8,7 @@ from sim.simulation import Part, count_toggles, simulate
 from sw.format.link import BAUD
 
 from .accelerator import Accelerator
+from .floorplan import floorplan
 from .link.uart import bit_cycles
 from .primitives.pll import find_pll
 from .report.resources import fit, hard_blocks
@@ -63,6 +64,10 @@ class Site:
     def preferences(self):
         """What the board's file in constraints/ says."""
         return (ROOT / "constraints" / f"{self.board.name}.lpf").read_text()
+
+    def floorplan(self, target):
+        """Return the places of an accelerator's cells on the device; see `hw.floorplan`."""
+        return floorplan(target, self.platform().device)
 
     def elaborate(self, target, image):
         """Return the Verilog of an accelerator with ``image`` in its memory.

@@ -49,7 +49,8 @@ def program(variable):
     return str(Path(sys.executable).with_name(PROGRAMS[variable]))
 
 
-def implement(verilog, platform, *, clock_hz, seed, directory, preferences="", stop=None):
+def implement(verilog, platform, *, clock_hz, seed, directory, preferences="", places=None,
+              stop=None):
     """Synthesise, place, route and pack; everything lands in ``directory``, as ``top.bit``.
 
     The same arguments give the same bitstream in any directory.
@@ -68,6 +69,8 @@ def implement(verilog, platform, *, clock_hz, seed, directory, preferences="", s
         Where tools work and leave their logs.
     preferences : str
         What else the constraint file holds.
+    places : dict of str to str, optional
+        Places on the device by name of the cell, as `hw.floorplan.floorplan` returns them.
     stop : threading.Event or None
         Ends the tools once it is set.
 
@@ -79,16 +82,20 @@ def implement(verilog, platform, *, clock_hz, seed, directory, preferences="", s
     Raises
     ------
     ToolError
-        If a tool fails or is stopped, or yosys finds a net with two drivers.
+        If a tool fails or is stopped, yosys finds a net with two drivers, or there is no cell for a
+        place.
     ExcessError
         If the device lacks something that yosys' cells take; nothing is placed then.
     """
     for product in ("top.bit", "nextpnr.json"):
         (directory / product).unlink(missing_ok=True)
     platform.add_file(f"{ACCELERATOR}.v", verilog)
+    # A design that needs a floorplan is too dense for the usual router, which takes back every
+    # second connection that it makes there.
+    router = "router2" if places else "router1"
     plan = platform.prepare(
         Top(clock_hz=clock_hz), "top", emit_src=False, synth_opts=SYNTHESIS,
-        nextpnr_opts=f"--seed {seed} --report nextpnr.json --timing-allow-fail",
+        nextpnr_opts=f"--seed {seed} --router {router} --report nextpnr.json --timing-allow-fail",
         add_preferences=preferences, script_after_synth=STATISTICS)
     directory.mkdir(parents=True, exist_ok=True)
     # Not by plan.extract(), which changes the working directory of all threads meanwhile.
@@ -104,8 +111,21 @@ def implement(verilog, platform, *, clock_hz, seed, directory, preferences="", s
     run_script("YOSYS", logs=("yosys.log", "top.rpt"))
     check_drivers(directory / "top.rpt")
     fit(count_cells(read_cells(directory)), platform.device)
+    if places:
+        place_cells(directory / "top.json", places)
     run_script("NEXTPNR_ECP5", "ECPPACK", logs=("nextpnr.log", "top.tim"))
     return json.loads((directory / "nextpnr.json").read_text())
+
+
+def place_cells(path, places):
+    """Tell nextpnr in a netlist of yosys, as attributes, where cells go."""
+    netlist = json.loads(path.read_text())
+    cells = netlist["modules"]["top"]["cells"]
+    for cell, place in places.items():
+        if cell not in cells:
+            raise ToolError(f"There is no {cell} that could be placed at {place} (netlist: {path})")
+        cells[cell]["attributes"]["BEL"] = place
+    path.write_text(json.dumps(netlist))
 
 
 def read_cells(directory):

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
 
+import json
 import time
 from threading import Event
 
@@ -13,7 +14,8 @@ from boards import find_board
 from hw import toolchain
 from hw.report.resources import ExcessError, count_cells
 from hw.rtl import generate
-from hw.toolchain import ToolError, check_drivers, implement, synthesise, tool_versions
+from hw.toolchain import (ToolError, check_drivers, implement, place_cells, synthesise,
+                          tool_versions)
 from hw.top import ACCELERATOR
 
 
@@ -126,6 +128,17 @@ def test_all_tools_run_in_turn(verilog, fake_tools, tmp_path):
     report = implement(verilog, platform(), clock_hz=CLOCK_HZ, seed=1, directory=tmp_path / "out")
     assert report == {}
     assert (tmp_path / "out" / "top.bit").exists()
+
+
+def test_cells_are_told_their_places(tmp_path):
+    netlist = tmp_path / "top.json"
+    cells = {name: {"type": "DP16KD", "attributes": {}} for name in ("a.b", "a.c")}
+    netlist.write_text(json.dumps({"modules": {"top": {"cells": cells}}}))
+    place_cells(netlist, {"a.c": "X4/Y22/EBR0"})
+    cells["a.c"]["attributes"]["BEL"] = "X4/Y22/EBR0"
+    assert json.loads(netlist.read_text()) == {"modules": {"top": {"cells": cells}}}
+    with pytest.raises(ToolError, match=r"no a\.d that could be placed at X4/Y22/EBR1"):
+        place_cells(netlist, {"a.d": "X4/Y22/EBR1"})
 
 
 def test_tool_ends_when_it_is_told(tmp_path):
