@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from math import isfinite, prod
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from .codecs import CODECS, SHAPES, Codec, Decoder, HuffmanCodec, TansCodec, codec_name
 from .format.predictors import Predicted
 from .format.sections import FormatError
-from .format.target import PRESETS, Target, larger
-from .format.tables import AutomatonShape, PrefixTable, RawShape, TansShape
+from .format.lanes import TansLanes
+from .format.target import PRESETS, DecoderShape, Target, alternatives, decoder_shapes, larger
+from .format.tables import AutomatonShape, RawShape, TansShape
 from .image import Image, build_image, load_image, read_image
 from .metrics import Distortion, Size, distortion, entropy
 from .network import (FloatNetwork, Layer, Network, Quantisation, calibrate, calibrate_input,
@@ -73,8 +74,8 @@ class Compression:
     image : Image
         What it holds.
     network : Network
-        The integer network as it was put in, names included. Without a target its channels may
-        lie in another order than the model's.
+        The integer network as it was put in, names included. Coded with tANS its channels may lie
+        in another order than the model's.
     accuracy_float, accuracy_int : float, optional
         Share of ``n`` held-out inputs that the network as the model file has it and the one in the
         image get right; of an autoencoder the areas under the ROC curve (`sw.score`).
@@ -221,11 +222,11 @@ def compress(model: str | Path, plan: Plan | None = None, *,
         elif prediction:
             notes = prediction.notes
         layers: tuple[Predicted, ...] = prediction.layers if prediction else ()
-        contents, decoder, target = smallest(possible, target, lambda decoder, target: build_image(
-            network, grids, symbols, target, decoder, layers))
-        if (target is None and isinstance(decoder, TansShape) and network is not source
+        contents, decoder, target = smallest(plan.codec, target, lambda decoder, target: (
+            build_image(network, grids, symbols, target, decoder, layers)))
+        if (isinstance(decoder, TansShape | TansLanes) and network is not source
                 and not layers):
-            sorted_network, smaller = sort_channels(network, grids, symbols, decoder)
+            sorted_network, smaller = sort_channels(network, grids, symbols, target, decoder)
             if len(smaller) < len(contents):
                 network, contents = sorted_network, smaller
         image = read_image(contents, name=network.name, target=target)
@@ -299,21 +300,23 @@ def decoders(codec: str, target: Target | None) -> list[Decoder]:
     ValueError
         If the target has no decoder for it.
     """
-    known: dict[str, Decoder] = {"huffman": automaton_of(target), "raw": RawShape()}
-    if target is None:
-        known = {"tans": TansShape(), **known, **SHAPES}
+    known: dict[str, Decoder] = {"tans": TansShape(), "huffman": AutomatonShape(),
+                                 "raw": RawShape(), **SHAPES}
+    if target:
+        known = dict(decoder_shapes(target))
     if codec == AUTO:
-        return list(known.values())
+        # Of targets, those with the automaton are the smaller ones.
+        return [shape for name, shape in known.items() if target is None or name != "tans"]
     if codec not in known:
         raise ValueError(f"Codec must be {', '.join(known)} or {AUTO} for a target, not {codec}: "
                          f"compress with --target none")
     return [known[codec]]
 
 
-def smallest(possible: Sequence[Decoder], target: Target | None,
+def smallest(codec: str, target: Target | None,
              build: Callable[[Decoder, Target | None], bytes]
              ) -> tuple[bytes, Decoder, Target | None]:
-    """Return the smallest image that one of several decoders reads, which one, and its target.
+    """Return the smallest image that a decoder of a codec reads, which one, and its target.
 
     Where a target is too small, the next `larger` one of its device is tried.
 
@@ -324,9 +327,8 @@ def smallest(possible: Sequence[Decoder], target: Target | None,
     """
     found: list[tuple[bytes, Decoder, Target | None]] = []
     refusals: list[ValueError] = []
-    for decoder in possible:
-        aimed = (target.with_decoder(decoder)
-                 if target and isinstance(decoder, RawShape | AutomatonShape) else None)
+    for decoder in decoders(codec, target):
+        aimed = target.with_decoder(cast(DecoderShape, decoder)) if target else None
         try:
             found.append((build(decoder, aimed), decoder, aimed))
         except ValueError as error:
@@ -336,12 +338,12 @@ def smallest(possible: Sequence[Decoder], target: Target | None,
     beyond = [refusal for refusal in refusals if isinstance(refusal, ScheduleError)]
     roomier = larger(target) if target and beyond else None
     if roomier:
-        return smallest(possible, roomier, build)
+        return smallest(codec, roomier, build)
     raise (beyond or refusals)[0]
 
 
 def sort_channels(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbols],
-                  shape: TansShape) -> tuple[Network, bytes]:
+                  target: Target | None, decoder: Decoder) -> tuple[Network, bytes]:
     """Return an equal network with its channels sorted by spread, and its image.
 
     Filters that are alike share tables, and one in order needs no number.
@@ -351,7 +353,7 @@ def sort_channels(network: Network, grids: Sequence[Grid], symbols: Sequence[Sym
     grids = [replace(grid, scale=np.broadcast_to(grid.scale, len(order.filters))[order.filters])
              for grid, order in zip(grids, orders, strict=True)]
     symbols = [order.apply(chosen) for chosen, order in zip(symbols, orders, strict=True)]
-    return changed, build_image(changed, grids, symbols, None, shape)
+    return changed, build_image(changed, grids, symbols, target, decoder)
 
 
 def is_foreign(model: str | Path) -> bool:
@@ -421,8 +423,8 @@ def keep(layers: Sequence[Layer]) -> tuple[tuple[Grid, ...], list[Symbols]]:
 
 def rate_of(decoder: Decoder) -> Callable[[Sequence[Symbols]], float]:
     """Return what tells how many bits zigzag symbols take, coded for ``decoder``."""
-    if isinstance(decoder, TansShape):
-        tans = TansCodec(decoder)
+    if isinstance(decoder, TansShape | TansLanes):
+        tans = TansCodec(decoder, deltas=isinstance(decoder, TansShape))
         return lambda layers: tans.bits([(chosen >> 1) ^ -(chosen & 1) for chosen in layers])
     codec: Codec[Any] = (HuffmanCodec(decoder) if isinstance(decoder, AutomatonShape)
                          else CODECS[decoder.name])
@@ -469,11 +471,12 @@ def measure_image(path: Path, model: str | Path, *, target: Target = DEFAULT_TAR
     """
     trained, data = load_network(model), load_data(model)
     try:
-        table = load_image(path).table
-        target = target.with_decoder(table.shape if isinstance(table, PrefixTable) else RawShape())
-        roomier = larger(target)
-        if roomier and load_image(path).target_hash == roomier.hash:
-            target = roomier
+        image = load_image(path)
+        own = decoder_shapes(target).get(codec_name(image.table), target.decoder)
+        possible = [candidate for size in (target, larger(target)) if size
+                    for candidate in alternatives(size)]
+        target = next((candidate for candidate in possible
+                       if candidate.hash == image.target_hash), target.with_decoder(own))
         image = load_image(path, target=target)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error

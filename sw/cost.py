@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from .cycles import Decoder
-from .format.tables import GROUP, AutomatonShape, PrefixTable, RawShape, RawTable
+from .format.lanes import TansLanes
+from .format.tables import RawShape
+from .format.target import DecoderShape, Target
 from .image import Image
 
 
@@ -12,6 +14,9 @@ __all__ = ["LUT4_ERROR", "DecoderCost", "decoder_cost", "decoder_resources"]
 
 #: The most by which ``lut4`` was off for any shape that it was fitted to.
 LUT4_ERROR = 0.08
+
+#: LUT4 and block RAMs by lanes of tANS: four tables of 256 states, 64 of them in turn, raw bits.
+TANS_RESOURCES = {1: (2377, 7), 2: (2629, 7), 4: (3266, 8), 8: (5581, 12)}
 
 
 @dataclass(frozen=True)
@@ -33,34 +38,32 @@ class DecoderCost:
     weights_per_cycle: float
 
 
-def decoder_cost(image: Image) -> DecoderCost | None:
-    """Return what the decoder of ``image`` takes and gives; None where only software decodes it.
+def decoder_cost(image: Image, target: Target) -> DecoderCost:
+    """Return what the decoder of ``target`` takes, and gives of ``image``.
 
     The rate follows from the coded data, group by group.
     """
-    if isinstance(image.table, PrefixTable):
-        shape: AutomatonShape | RawShape = image.table.shape
-    elif isinstance(image.table, RawTable):
-        shape = RawShape()
-    else:
-        return None
-    decoder = Decoder(image)
+    shape, most = target.decoder, target.transfer_weights
+    decoder = Decoder(image, shape if isinstance(shape, TansLanes) else None)
     weights = image.network.weights
-    whole, rest = divmod(weights, GROUP)
-    cycles = decoder.fill(0, [GROUP], whole) if whole else 0
+    whole, rest = divmod(weights, most)
+    cycles = decoder.fill(0, [most], whole) if whole else 0
     if rest:
         cycles = decoder.fill(cycles + 1, [rest], 1)
     lut4, ebr = decoder_resources(shape)
     return DecoderCost(lut4, ebr, weights / (cycles + 1 - decoder.ready[0]))
 
 
-def decoder_resources(shape: AutomatonShape | RawShape) -> tuple[int, int]:
+def decoder_resources(shape: DecoderShape) -> tuple[int, int]:
     """Return LUT4 and block RAMs of a decoder, table loader and codebook lookup included.
 
     Fitted by least squares to twelve shapes of 2 to 5 symbol bits, 3 to 6 bits a step and 2 or 4
     substreams, and the raw one, each with four codebooks, synthesised with yosys 0.70
-    (``synth_ecp5 -abc9 -nowidelut -no-rw-check``). The bits of a step make no difference.
+    (``synth_ecp5 -abc9 -nowidelut -no-rw-check``). The bits of a step make no difference. Those of
+    tANS are what that gave for the lanes that targets have, with 512 filters.
     """
     if isinstance(shape, RawShape):
         return 752, 0
+    if isinstance(shape, TansLanes):
+        return TANS_RESOURCES[shape.lanes]
     return 388 + 209 * shape.symbol_bits + 86 * shape.substreams, 1

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .codecs.huffman import HuffmanCodec, chunks
+from .codecs.tans import TansCodec
+from .format.lanes import TansLanes
 from .format.schedule import Dataflow, ScheduleRecord
-from .format.tables import GROUP, AutomatonShape, PrefixTable, RawShape
-from .format.target import Target
-from .format.timing import (FETCH_CYCLES, JOB_CYCLES, RECORD_CYCLES, TABLE_CYCLES,
+from .format.tables import GROUP, PrefixTable, RawShape, TansCode
+from .format.target import DecoderShape, Target
+from .format.timing import (FETCH_CYCLES, JOB_CYCLES, RECORD_CYCLES, TABLE_CYCLES, WORD_BITS,
                             decoder_latency, drain_cycles, groups_ahead, output_cycles)
 from .image import Image
 
@@ -62,16 +65,22 @@ class Decoder:
     ----------
     image : Image
         Its coded data.
+    lanes : TansLanes, optional
+        The decoder of tANS coded data; that of others follows from their table.
     """
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: Image, lanes: TansLanes | None = None) -> None:
         symbols = np.concatenate([np.zeros(0, np.int64), *(s.ravel() for s in image.symbols)])
-        shape: RawShape | AutomatonShape = RawShape()
+        shape: DecoderShape = RawShape()
         if isinstance(image.table, PrefixTable):
             shape = image.table.shape
             turns = HuffmanCodec(shape).trace(symbols, image.table).finish
             ready = np.maximum.accumulate(turns) // (shape.substreams // 2)
             counts, groups = chunks(symbols, image.table)
+        elif isinstance(image.table, TansCode) and lanes is not None:
+            shape = lanes
+            ready = lane_steps(TansCodec(lanes).widths(symbols, image.table), lanes)
+            counts, groups = np.full(len(ready), lanes.lanes), np.arange(len(ready))
         else:
             ready = np.arange(-(-len(symbols) // GROUP))
             counts, groups = np.full(len(ready), GROUP), np.arange(len(ready))
@@ -119,7 +128,8 @@ def predict(image: Image, target: Target) -> Prediction:
 
     The array's side is exact; the decoder's is modelled group by group.
     """
-    decoder = Decoder(image)
+    lanes = target.decoder if isinstance(target.decoder, TansLanes) else None
+    decoder = Decoder(image, lanes)
     layers = []
     # When the array has read the last two tiles, the last one first, and when the filler is free.
     freed = [-1, -1]
@@ -137,7 +147,8 @@ def predict(image: Image, target: Target) -> Prediction:
             outputs = record.outputs_last if tile == record.tiles - 1 else record.outputs
             if record.dataflow.has_weights:
                 begin = max(filler, freed[1] + 1) + 1
-                filled = decoder.fill(begin + JOB_CYCLES, *kernel_rows(record, outputs))
+                filled = decoder.fill(begin + JOB_CYCLES, *kernel_rows(
+                    record, outputs, target.transfer_weights))
                 filling += filled - begin
                 filler = filled + 1
                 waiting += max(0, filled + 2 - cycle)
@@ -152,12 +163,30 @@ def predict(image: Image, target: Target) -> Prediction:
     return Prediction(tuple(layers))
 
 
-def kernel_rows(record: ScheduleRecord, outputs: int) -> tuple[list[int], int]:
-    """Return the weights of each transfer of a kernel row, and the kernel rows of a tile."""
+def lane_steps(widths: NDArray[np.uint8], lanes: TansLanes) -> NDArray[np.int64]:
+    """Return when the lanes of tANS step on to each group, in cycles since the first could be.
+
+    A step takes bits for all lanes. It can't be before there are the word that they begin in and
+    the two behind it, of which the memory delivers ``WORD_BITS`` a cycle.
+    """
+    padded = np.pad(widths, (0, -len(widths) % lanes.lanes)).reshape(-1, lanes.lanes)
+    taken = np.append(np.full(lanes.turns, lanes.lanes * lanes.code.table_bits),
+                      padded.sum(axis=1, dtype=np.int64))
+    begun = (np.cumsum(taken) - taken) // lanes.word_bits
+    steps = np.arange(len(taken))
+    waits = np.maximum.accumulate(begun * (lanes.word_bits // WORD_BITS) - steps)
+    return (steps + np.maximum(waits, 0))[lanes.turns:] - lanes.turns
+
+
+def kernel_rows(record: ScheduleRecord, outputs: int, most: int = GROUP) -> tuple[list[int], int]:
+    """Return the weights of each transfer of a kernel row, and the kernel rows of a tile.
+
+    A transfer has at most ``most`` weights.
+    """
     if record.dataflow is Dataflow.DEPTHWISE:
         return [1], outputs * record.kernel_row
-    whole, rest = divmod(record.kernel_row, GROUP)
-    return [GROUP] * whole + [rest] * (rest > 0), outputs * record.kernel_rows
+    whole, rest = divmod(record.kernel_row, most)
+    return [most] * whole + [rest] * (rest > 0), outputs * record.kernel_rows
 
 
 def end_of_tile(record: ScheduleRecord, target: Target, outputs: int, cycle: int, last_beat: int

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .codecs import (CODECS, Codec, Decoder, HuffmanCodec, RawCodec, TansCodec, codec_name, decode,
                      layer_bits)
+from .format.lanes import TansLanes
 from .format.layers import MOST_SHIFT, RECORDS, LayerDescriptor, Operation
 from .format.predictor_records import (join_code, pack_predictors, predictor_bits, split_code,
                                        unpack_predictors)
@@ -19,9 +20,10 @@ from .format.schedule import RECORD_WORDS, ScheduleRecord
 from .format.sections import (HEADER_WORDS, MAX_WORDS, FormatError, Section, check_weights, crc32,
                               pack_code, pack_header, pack_network, unpack_code, unpack_header,
                               unpack_network)
-from .format.tables import (RAW_WIDTHS, UNSCHEDULED_RAW_WIDTHS, WIDE_RAW_BITS, AutomatonShape,
-                            CodeTable, PlainCode, PrefixTable, RawShape, RawTable, TansShape)
-from .format.target import Target
+from .format.tables import (CODEBOOK_ENTRIES, RAW_WIDTHS, UNSCHEDULED_RAW_WIDTHS, WIDE_RAW_BITS,
+                            AutomatonShape, CodeTable, PlainCode, PrefixTable, RawShape, RawTable,
+                            TansCode, TansShape)
+from .format.target import DecoderShape, Target
 from .network import Layer, Network
 from .predict.coding import coded_arrays, restore
 from .quantize import Grid, Symbols
@@ -238,8 +240,11 @@ def code(grids: Sequence[Grid], symbols: Sequence[Symbols], decoder: Decoder,
         entries = 0 if plain_values else longest + -longest % 4
         values: Sequence[NDArray[np.integer]] = symbols
         codec: Codec[Any] = CODECS[decoder.name]
-        if isinstance(decoder, TansShape):
-            codec = TansCodec(decoder, deltas=plain_values)
+        if isinstance(decoder, TansLanes) and entries > CODEBOOK_ENTRIES:
+            raise ValueError(f"Codebook of a target must have at most {CODEBOOK_ENTRIES} entries "
+                             f"for {decoder.name}, not {entries}")
+        if isinstance(decoder, TansShape | TansLanes):
+            codec = TansCodec(decoder, deltas=plain_values and isinstance(decoder, TansShape))
             if plain_values:
                 values = [grid.integers(chosen)
                           for grid, chosen in zip(grids, symbols, strict=True)]
@@ -483,18 +488,25 @@ def retarget(image: bytes, target: Target) -> bytes:
     if split_code(sections[Section.CODE])[0] is not None:
         raise ScheduleError("image has predictors, which no target runs")
     table = unpack_code(sections[Section.CODE], filters_of(descriptors))
-    if not isinstance(table, RawTable | PrefixTable):
+    if isinstance(table, PlainCode):
         raise ScheduleError(f"image is coded with {codec_name(table)}, which no target decodes")
     if isinstance(table, RawTable) and table.symbol_bits not in RAW_WIDTHS:
         raise ScheduleError(f"image has raw symbols of {table.symbol_bits} bits, which no target "
                             f"decodes")
-    if (RawShape() if isinstance(table, RawTable) else table.shape) != target.decoder:
+    if not decodes(target.decoder, table):
         raise ScheduleError(f"image must be coded for {target.decoder}, the target's decoder")
     shifts = np.frombuffer(sections[Section.SHIFT], np.int8)
     if shifts.max(initial=0) > most_shift(True):
         raise ScheduleError(f"shifts must be at most {MOST_SHIFT} for a target, not {shifts.max()}")
     return add_schedule(sections, descriptors,
                         max(layer.codebook for layer in descriptors) + 1, target)
+
+
+def decodes(decoder: DecoderShape, table: CodeTable) -> bool:
+    """Return whether a target's decoder reads data of a table."""
+    if isinstance(table, TansCode):
+        return isinstance(decoder, TansLanes) and decoder.holds(table)
+    return decoder == (table.shape if isinstance(table, PrefixTable) else RawShape())
 
 
 def unpack_sections(image: bytes, words: dict[Section, int]) -> dict[Section, bytes]:

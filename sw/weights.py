@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .codecs import codec_name, layer_bits
-from .compression import (LayerFigures, decoders, fit, relative, size_figures, smallest,
+from .compression import (LayerFigures, fit, relative, size_figures, smallest,
                           without_infinity)
 from .format.arrays import ArrayDescriptor, check_arrays
 from .format.tables import WIDE_RAW_BITS, AutomatonShape
@@ -127,7 +127,7 @@ def compress_weights(model: str | Path | WeightsAlone, plan: Plan | None = None,
                 grids, weights, importance, strict=True)]
     except FloatingPointError as complaint:
         raise ValueError(f"{source.name}: weights must be smaller: {complaint}") from None
-    data, *_ = smallest(decoders(plan.codec, None), None, lambda decoder, _: build_weights_image(
+    data, *_ = smallest(plan.codec, None, lambda decoder, _: build_weights_image(
         source.arrays, grids, symbols, decoder))
     return measure(plan, source, data, read_weights_image(data, name=source.name))
 

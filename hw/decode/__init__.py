@@ -1,8 +1,10 @@
 """Decoders: from coded data to weights."""
 
+from sw.format.lanes import TansLanes
 from sw.format.tables import (AutomatonShape, PrefixTable, RawShape, RawTable, RiceCode,
                               RunLengthCode, TansCode)
 
+from .interleaved import InterleavedDecoder
 from .prefix import PrefixDecoder
 from .raw import RawDecoder
 
@@ -21,5 +23,6 @@ DECODERS = {
     RawTable: RawDecoder,
     RiceCode: SOFTWARE_ONLY,
     RunLengthCode: SOFTWARE_ONLY,
-    TansCode: SOFTWARE_ONLY,
+    TansCode: InterleavedDecoder,
+    TansLanes: InterleavedDecoder,
 }

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from sw.format.tables import GROUP
 
-from .layouts import CODEBOOK_WORD, WEIGHTS, transfer_layout
+from .layouts import CODEBOOK_WORD, delivery_layout, transfer_layout
 
 
 __all__ = ["CodebookLookup"]
@@ -31,6 +31,8 @@ class CodebookLookup(wiring.Component):
         Width of the indices of a codebook, which has a weight for each; at least 2.
     codebooks : int
         Number of codebooks, a power of two.
+    most : int
+        The most indices of a transfer.
 
     Members
     -------
@@ -39,9 +41,9 @@ class CodebookLookup(wiring.Component):
         are ignored. Must not come while indices of the same codebook do.
     direct : In(1)
         Indices of 8 bits are weights themselves.
-    i : In(stream.Signature(transfer_layout(symbol_bits)))
+    i : In(stream.Signature(transfer_layout(symbol_bits, most)))
         Indices. ``ready`` follows ``o.ready`` combinationally.
-    o : Out(stream.Signature(WEIGHTS))
+    o : Out(stream.Signature(delivery_layout(most)))
         Weights.
 
     Attributes
@@ -52,7 +54,7 @@ class CodebookLookup(wiring.Component):
 
     latency = 1
 
-    def __init__(self, symbol_bits, *, index_bits, codebooks):
+    def __init__(self, symbol_bits, *, index_bits, codebooks, most=GROUP):
         if not 2 <= index_bits <= symbol_bits:
             raise ValueError(f"Index must have 2 to {symbol_bits} bits, not {index_bits}")
         if not 1 <= codebooks <= 16 or codebooks.bit_count() != 1:
@@ -61,11 +63,12 @@ class CodebookLookup(wiring.Component):
         self.symbol_bits = symbol_bits
         self.index_bits = index_bits
         self.codebooks = codebooks
+        self.most = most
         super().__init__({
             "codebook": In(stream.Signature(CODEBOOK_WORD, always_ready=True)),
             "direct": In(1),
-            "i": In(stream.Signature(transfer_layout(symbol_bits))),
-            "o": Out(stream.Signature(WEIGHTS)),
+            "i": In(stream.Signature(transfer_layout(symbol_bits, most))),
+            "o": Out(stream.Signature(delivery_layout(most))),
         })
 
     def elaborate(self, platform):
@@ -89,7 +92,7 @@ class CodebookLookup(wiring.Component):
                 self.o.payload.last.eq(self.i.payload.last),
             ]
 
-        for lane in range(GROUP):
+        for lane in range(self.most):
             index = self.i.payload.indices[lane]
             read_port = memory.read_port(domain="comb")
             weight = Signal(signed(WEIGHT_BITS))

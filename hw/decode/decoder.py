@@ -4,10 +4,14 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from sw.format.lanes import TansLanes
+from sw.format.timing import decoder_latency
+
 from . import DECODERS
 from .codebook import CodebookLookup
 from .expander import RowSplitter
-from .layouts import CODEBOOK_WORD, CODE_WORD, JOB, WEIGHTS
+from .codebook_places import CodebookPlaces
+from .layouts import CODEBOOK_WORD, CODE_WORD, FILTERS, JOB, delivery_layout
 
 
 __all__ = ["Decoder"]
@@ -28,6 +32,8 @@ class Decoder(wiring.Component):
 
     Members
     -------
+    layers : In(stream.Signature(FILTERS, always_ready=True))
+        Layers that have weights, in order; before section CODE.
     code : In(stream.Signature(CODE_WORD))
         Words of section CODE, while ``run`` is low.
     code_busy : Out(1)
@@ -43,8 +49,12 @@ class Decoder(wiring.Component):
         Coded data.
     jobs : In(stream.Signature(JOB))
         Kernel rows to be delivered. No number in them is 0.
-    weights : Out(stream.Signature(WEIGHTS))
-        Weights, up to four of a kernel row a transfer.
+    weights : Out(stream.Signature(delivery_layout(target.transfer_weights)))
+        Weights of a kernel row.
+    settled : Out(1)
+        Once all weights have come, or a little later: ``failed`` is known.
+    failed : Out(1)
+        The coded data don't end as they must. Falls with ``run``.
 
     Attributes
     ----------
@@ -53,44 +63,64 @@ class Decoder(wiring.Component):
         pieces, if words follow without a gap and nothing is waiting.
     """
 
-    code: In(stream.Signature(CODE_WORD))
-    code_busy: Out(1)
-    code_error: Out(1)
-    codebook: In(stream.Signature(CODEBOOK_WORD, always_ready=True))
-    run: In(1)
-    words: In(stream.Signature(32))
-    jobs: In(stream.Signature(JOB))
-    weights: Out(stream.Signature(WEIGHTS))
-
     def __init__(self, target):
         self.target = target
-        self.latency = (DECODERS[type(target.decoder)].latency + RowSplitter.latency
-                        + CodebookLookup.latency)
-        super().__init__()
+        self.latency = decoder_latency(target.decoder)
+        super().__init__({
+            "layers": In(stream.Signature(FILTERS, always_ready=True)),
+            "code": In(stream.Signature(CODE_WORD)),
+            "code_busy": Out(1),
+            "code_error": Out(1),
+            "codebook": In(stream.Signature(CODEBOOK_WORD, always_ready=True)),
+            "run": In(1),
+            "words": In(stream.Signature(32)),
+            "jobs": In(stream.Signature(JOB)),
+            "weights": Out(stream.Signature(delivery_layout(target.transfer_weights))),
+            "settled": Out(1),
+            "failed": Out(1),
+        })
 
     def elaborate(self, platform):
         m = Module()
 
         restart = ResetInserter(~self.run)
 
-        m.submodules.core = core = DECODERS[type(self.target.decoder)](self.target.decoder)
+        shape, sizes = self.target.decoder, {}
+        if isinstance(shape, TansLanes):
+            sizes = {"layers": self.target.layers, "channels": self.target.channels}
+        m.submodules.core = core = DECODERS[type(shape)](shape, **sizes)
         wiring.connect(m, wiring.flipped(self.code), core.code)
         m.d.comb += [
             self.code_busy.eq(core.busy),
             self.code_error.eq(core.error),
             core.run.eq(self.run),
         ]
+        # Codes that don't know how many weights there are don't know their end.
+        m.d.comb += self.settled.eq(1)
+        if hasattr(core, "settled"):
+            wiring.connect(m, wiring.flipped(self.layers), core.layers)
+            m.d.comb += [
+                self.settled.eq(core.settled),
+                self.failed.eq(core.failed),
+            ]
 
-        splitter = RowSplitter(core.symbol_bits)
+        most = self.target.transfer_weights
+        splitter = RowSplitter(core.symbol_bits, most)
         m.submodules.splitter = restart(splitter)
         wiring.connect(m, core.o, splitter.i)
 
         lookup = CodebookLookup(core.symbol_bits, index_bits=core.index_bits,
-                                codebooks=self.target.codebooks)
+                                codebooks=self.target.codebooks, most=most)
         m.submodules.lookup = restart(lookup)
         wiring.connect(m, splitter.o, lookup.i)
         wiring.connect(m, lookup.o, wiring.flipped(self.weights))
-        wiring.connect(m, wiring.flipped(self.codebook), lookup.codebook)
+        if hasattr(core, "entries"):
+            m.submodules.places = places = CodebookPlaces(core.index_bits)
+            wiring.connect(m, wiring.flipped(self.codebook), places.i)
+            wiring.connect(m, places.o, lookup.codebook)
+            m.d.comb += places.words.eq(core.entries)
+        else:
+            wiring.connect(m, wiring.flipped(self.codebook), lookup.codebook)
         m.d.comb += lookup.direct.eq(core.direct)
 
         # What is in reset must not seem to take anything.

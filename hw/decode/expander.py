@@ -128,22 +128,33 @@ class RowCounter(wiring.Component):
     One per cycle, from two cycles after the job on. A job that comes before the last transfer of
     the job before it follows without a gap.
 
+    Parameters
+    ----------
+    most : int
+        The most indices of a transfer, a power of two.
+
     Members
     -------
     jobs : In(stream.Signature(JOB))
         Kernel rows.
-    o : Out(stream.Signature(StructLayout({"count": 3, "last": 1, "codebook": 4})))
+    o : Out(stream.Signature(StructLayout({"count": range(most + 1), "last": 1, "codebook": 4})))
         Transfers of the kernel rows.
     """
 
-    jobs: In(stream.Signature(JOB))
-    o: Out(stream.Signature(data.StructLayout({"count": 3, "last": 1, "codebook": 4})))
+    def __init__(self, most=GROUP):
+        self.most = most
+        super().__init__({
+            "jobs": In(stream.Signature(JOB)),
+            "o": Out(stream.Signature(data.StructLayout({
+                "count": range(most + 1), "last": 1, "codebook": 4}))),
+        })
 
     def elaborate(self, platform):
         m = Module()
 
         # Numbers of rows and transfers are of those that follow.
-        job_layout = data.StructLayout({"rows": 16, "transfers": 14, "tail": 3, "codebook": 4})
+        job_layout = data.StructLayout({
+            "rows": 16, "transfers": 14, "tail": range(self.most + 1), "codebook": 4})
         waiting = Signal(job_layout)
         waiting_valid = Signal()
         current = Signal(job_layout)
@@ -151,7 +162,7 @@ class RowCounter(wiring.Component):
         last_row = Signal()
         last = Signal()
         job_ends = Signal()
-        tail = Signal(3)
+        tail = Signal(range(self.most + 1))
         m.d.comb += [
             self.jobs.ready.eq(~waiting_valid | job_ends),
             job_ends.eq(~self.o.valid | self.o.ready & self.o.payload.last & last_row),
@@ -184,7 +195,7 @@ class RowCounter(wiring.Component):
         with m.If(~self.o.valid | self.o.ready):
             m.d.sync += [
                 self.o.payload.last.eq(last),
-                self.o.payload.count.eq(Mux(last, tail, GROUP)),
+                self.o.payload.count.eq(Mux(last, tail, self.most)),
             ]
 
         with m.If(self.jobs.valid & self.jobs.ready):
@@ -192,8 +203,8 @@ class RowCounter(wiring.Component):
             m.d.sync += [
                 waiting_valid.eq(1),
                 waiting.rows.eq(self.jobs.payload.kernel_rows - 1),
-                waiting.transfers.eq(length // GROUP),
-                waiting.tail.eq(length % GROUP + 1),
+                waiting.transfers.eq(length // self.most),
+                waiting.tail.eq(length % self.most + 1),
                 waiting.codebook.eq(self.jobs.payload.codebook),
             ]
 
@@ -203,24 +214,26 @@ class RowCounter(wiring.Component):
 class RowSplitter(wiring.Component):
     """Divides indices among kernel rows.
 
-    A transfer has four indices, or what is left of its kernel row. Indices that are left of a
+    A transfer has ``most`` indices, or what is left of its kernel row. Indices that are left of a
     chunk are kept for the next transfer. Each cycle takes a chunk, unless the indices kept suffice
-    for the next transfer, and makes a transfer if there are indices enough then: so chunks of four
-    indices make one transfer per cycle. A transfer leaves ``latency`` cycles after the chunk that
-    completes it, or later. Jobs follow one another as in `RowCounter`.
+    for the next transfer, and makes a transfer if there are indices enough then: so chunks of
+    ``most`` indices make one transfer per cycle. A transfer leaves ``latency`` cycles after the
+    chunk that completes it, or later. Jobs follow one another as in `RowCounter`.
 
     Parameters
     ----------
     symbol_bits : int
         Width of an index.
+    most : int
+        The most indices of a chunk, and of a transfer; a power of two.
 
     Members
     -------
     jobs : In(stream.Signature(JOB))
         Kernel rows to be delivered. No number in them is 0.
-    i : In(stream.Signature(chunk_layout(symbol_bits)))
+    i : In(stream.Signature(chunk_layout(symbol_bits, most)))
         Indices. ``ready`` follows ``o.ready`` combinationally.
-    o : Out(stream.Signature(transfer_layout(symbol_bits)))
+    o : Out(stream.Signature(transfer_layout(symbol_bits, most)))
         Indices of one kernel row; those beyond ``count`` mean nothing.
 
     Attributes
@@ -231,33 +244,34 @@ class RowSplitter(wiring.Component):
 
     latency = 2
 
-    def __init__(self, symbol_bits):
+    def __init__(self, symbol_bits, most=GROUP):
         self.symbol_bits = symbol_bits
+        self.most = most
         super().__init__({
             "jobs": In(stream.Signature(JOB)),
-            "i": In(stream.Signature(chunk_layout(symbol_bits))),
-            "o": Out(stream.Signature(transfer_layout(symbol_bits))),
+            "i": In(stream.Signature(chunk_layout(symbol_bits, most))),
+            "o": Out(stream.Signature(transfer_layout(symbol_bits, most))),
         })
 
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.counter = counter = RowCounter()
+        m.submodules.counter = counter = RowCounter(self.most)
         wiring.connect(m, wiring.flipped(self.jobs), counter.jobs)
 
         m.submodules.buffer = buffer = SkidBuffer(counter.o.payload.shape())
         wiring.connect(m, counter.o, buffer.i)
         rows = buffer.o
 
-        width = self.symbol_bits
+        width, most = self.symbol_bits, self.most
         room = Signal()
         m.d.comb += room.eq(~self.o.valid | self.o.ready)
 
         # What each cycle does is decided by numbers alone, one cycle ahead of the indices.
         wanted = rows.payload.count
-        held_count = Signal(range(GROUP))
+        held_count = Signal(range(most))
         enough = Signal()       # What is held suffices for the next transfer.
-        missing = Signal(range(GROUP + 1))      # If not, so many more do.
+        missing = Signal(range(most + 1))      # If not, so many more do.
         takes = Signal()
         makes = Signal()
         m.d.comb += [
@@ -270,10 +284,10 @@ class RowSplitter(wiring.Component):
         ]
 
         indices = self.i.payload.indices.as_value()
-        early = Signal(width * GROUP)           # Those taken, in their place behind those held.
-        late = Signal(width * (GROUP - 1))      # Of those taken, what the transfer leaves.
+        early = Signal(width * most)           # Those taken, in their place behind those held.
+        late = Signal(width * (most - 1))      # Of those taken, what the transfer leaves.
         late_valid = Signal()
-        made = Signal(transfer_layout(width))
+        made = Signal(transfer_layout(width, most))
         made_valid = Signal()
         with m.If(room):
             m.d.sync += [
@@ -288,15 +302,15 @@ class RowSplitter(wiring.Component):
             ]
             with m.If(takes):
                 with m.Switch(held_count):
-                    for count in range(GROUP):
+                    for count in range(most):
                         with m.Case(count):
                             m.d.sync += early.eq(indices << count * width)
             with m.Switch(missing):
-                for count in range(1, GROUP + 1):
+                for count in range(1, most + 1):
                     with m.Case(count):
                         m.d.sync += late.eq(indices >> count * width)
 
-        held = Signal(width * (GROUP - 1))
+        held = Signal(width * (most - 1))
         with m.If(room):
             m.d.sync += [
                 self.o.valid.eq(made_valid),
@@ -307,7 +321,7 @@ class RowSplitter(wiring.Component):
                 m.d.sync += held.eq(late)
             with m.Elif(made_valid):
                 with m.Switch(made.count):
-                    for count in range(1, GROUP):
+                    for count in range(1, most):
                         with m.Case(count):
                             m.d.sync += held.eq(held >> count * width)
             with m.Else():

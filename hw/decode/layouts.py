@@ -6,9 +6,9 @@ from amaranth.lib import data
 from sw.format.tables import GROUP, MAX_RUNS
 
 
-__all__ = ["CODEBOOK_WORD", "CODE_WORD", "JOB", "RUNS", "WEIGHTS", "choice_layout", "chunk_layout",
-           "lane_row_layout", "lane_table_layout", "result_layout", "row_layout", "run_layout",
-           "table_layout", "transfer_layout"]
+__all__ = ["CODEBOOK_WORD", "CODE_WORD", "FILTERS", "JOB", "RUNS", "choice_layout", "chunk_layout",
+           "delivery_layout", "lane_row_layout", "lane_table_layout", "result_layout", "row_layout",
+           "run_layout", "table_layout", "transfer_layout"]
 
 
 #: A word of section CODE.
@@ -20,11 +20,11 @@ RUNS = data.StructLayout({"first": 8, "zeros": data.ArrayLayout(8, MAX_RUNS)})
 #: A word of section CODEBOOK: four weights.
 CODEBOOK_WORD = data.StructLayout({"address": 8, "data": 32})
 
+#: A layer that has weights: how many filters it has, and weights of each; ``first`` of a network.
+FILTERS = data.StructLayout({"filters": 16, "size": 16, "first": 1})
+
 #: Kernel rows to be delivered: their number, the weights of each, the codebook.
 JOB = data.StructLayout({"kernel_rows": 16, "length": 16, "codebook": 4})
-
-#: Four weights of a kernel row; zeros behind its last one.
-WEIGHTS = data.StructLayout({"weights": data.ArrayLayout(signed(8), GROUP), "last": 1})
 
 
 def row_layout(shape):
@@ -50,22 +50,27 @@ def table_layout(shape):
     return data.StructLayout({"address": shape.address_bits, "data": row_layout(shape)})
 
 
-def chunk_layout(symbol_bits):
-    """Return the layout of up to four indices, zero beyond their number."""
+def chunk_layout(symbol_bits, most=GROUP):
+    """Return the layout of up to so many indices; those beyond their number mean nothing."""
     return data.StructLayout({
-        "indices": data.ArrayLayout(symbol_bits, GROUP),
-        "count": range(GROUP + 1),
+        "indices": data.ArrayLayout(symbol_bits, most),
+        "count": range(most + 1),
     })
 
 
-def transfer_layout(symbol_bits):
+def transfer_layout(symbol_bits, most=GROUP):
     """Return the layout of indices of one kernel row; they end with it if ``last``."""
     return data.StructLayout({
-        "indices": data.ArrayLayout(symbol_bits, GROUP),
-        "count": range(GROUP + 1),
+        "indices": data.ArrayLayout(symbol_bits, most),
+        "count": range(most + 1),
         "codebook": 4,
         "last": 1,
     })
+
+
+def delivery_layout(most=GROUP):
+    """Return the layout of so many weights of a kernel row; zeros behind its last one."""
+    return data.StructLayout({"weights": data.ArrayLayout(signed(8), most), "last": 1})
 
 
 def lane_row_layout(lanes):

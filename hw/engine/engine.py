@@ -31,7 +31,8 @@ class Engine(wiring.Component):
     """Loads the image at power-on and on request, and runs its network on request.
 
     Requests that its state doesn't allow are ignored: ``load`` while loading, ``run`` unless ready.
-    A run whose coded data end too early ends in ``State.FAILED``; a load ends any run.
+    A run whose coded data end too early, or not as they must, ends in ``State.FAILED``; a load ends
+    any run.
 
     Parameters
     ----------
@@ -133,6 +134,7 @@ class Engine(wiring.Component):
         connect(m, loader.channels, datapath.channels)
         connect(m, loader.code, decoder.code)
         connect(m, loader.codebook, decoder.codebook)
+        connect(m, loader.filters, decoder.layers)
         m.d.comb += [
             loader.code_busy.eq(decoder.code_busy),
             loader.code_error.eq(decoder.code_error),
@@ -184,6 +186,10 @@ class Engine(wiring.Component):
         load_next = Signal(init=1)
         run_next = Signal()
         run_cycle = Signal()
+        # What takes longest in the end may be the check of how the coded data end.
+        kept_done = Signal()
+        ended = sequencer.done | kept_done
+        m.d.sync += kept_done.eq(ended & decoder.run)
         with m.FSM():
             with m.State("Rest"):
                 m.d.comb += rest.eq(1)
@@ -225,9 +231,9 @@ class Engine(wiring.Component):
                 with m.If(self.load):
                     m.d.sync += [self.state.eq(State.LOADING), load_next.eq(1)]
                     m.next = "Rest"
-                with m.Elif(sequencer.done):
+                with m.Elif(ended & decoder.settled & ~decoder.failed):
                     m.next = "Rest"
-                with m.Elif(feed.exceeded):
+                with m.Elif(feed.exceeded | decoder.failed):
                     m.d.sync += self.error.eq(Error.CODED_DATA)
                     m.next = "Rest"
 

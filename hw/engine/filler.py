@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.decode.layouts import JOB, WEIGHTS
+from hw.decode.layouts import JOB, delivery_layout
 from hw.engine.records import RecordReader, has_weights
 from hw.mac.tiles import write_layout
 from sw.format.schedule import RECORD_WORDS, Dataflow
@@ -16,7 +16,7 @@ __all__ = ["Filler"]
 class Filler(wiring.Component):
     """Fills the two tiles of the tile store in turn, for all layers that have weights.
 
-    Takes four weights a cycle while a tile is free, and places them a cycle later; it stalls the
+    Takes a transfer a cycle while a tile is free, and places them a cycle later; it stalls the
     decoder otherwise. A tile starts 2 cycles after the one before; a layer takes
     ``RecordReader.latency + 1`` cycles more, whether it has weights or not.
 
@@ -35,7 +35,7 @@ class Filler(wiring.Component):
         A read port of the schedule memory.
     jobs : Out(stream.Signature(JOB))
         Orders for the decoder, one a filter.
-    weights : In(stream.Signature(WEIGHTS))
+    weights : In(stream.Signature(delivery_layout(target.transfer_weights)))
         What the decoder delivers.
     writes : Out(stream.Signature(write_layout(target), always_ready=True))
         Weights and their place in the tile store.
@@ -55,7 +55,7 @@ class Filler(wiring.Component):
             "address": Out(16),
             "word": In(32),
             "jobs": Out(stream.Signature(JOB)),
-            "weights": In(stream.Signature(WEIGHTS)),
+            "weights": In(stream.Signature(delivery_layout(target.transfer_weights))),
             "writes": Out(stream.Signature(write_layout(target), always_ready=True)),
             "freed": In(1),
             "filled": Out(1),
@@ -154,7 +154,7 @@ class Filler(wiring.Component):
             with m.State("Fill"):
                 m.d.comb += self.filling.eq(1)
                 with m.If(taken):
-                    if target.columns == 4:
+                    if target.columns == target.transfer_weights:
                         m.d.sync += place.eq(place + 1)
                     else:
                         m.d.sync += [

@@ -4,24 +4,27 @@ from amaranth import *
 from amaranth.lib import crc, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.decode.layouts import CODEBOOK_WORD, CODE_WORD
+from hw.decode.layouts import CODEBOOK_WORD, CODE_WORD, FILTERS
 from hw.engine.fetcher import REGION
+from hw.engine.filters import FilterCount
 from hw.engine.header import Header
 from hw.engine.records import WRITE as SCHEDULE_WRITE
 from hw.engine.records import ChannelCheck, RecordCheck
 from hw.engine.walker import Countdown
 from hw.mac.outputs import CHANNEL_WRITE, ChannelField
+from sw.format.lanes import TansLanes
 from sw.format.schedule import RECORD_WORDS
 from sw.format.sections import HEADER_WORDS, Section
 from sw.format.status import Error
-from sw.format.tables import RAW_ENTRIES
+from sw.format.tables import CODEBOOK_ENTRIES, RAW_ENTRIES
 
 
 __all__ = ["Loader"]
 
 
-#: Words that section CODE may have.
+#: Words that section CODE may have: a code table, or the tables of tANS and what filters use.
 CODE_WORDS = 16
+TANS_CODE_WORDS = 2048
 
 
 class Loader(wiring.Component):
@@ -60,6 +63,8 @@ class Loader(wiring.Component):
         The decoder is expanding its table; it can't use it.
     codebook : Out(stream.Signature(CODEBOOK_WORD, always_ready=True))
         Section CODEBOOK for the decoder.
+    filters : Out(stream.Signature(FILTERS, always_ready=True))
+        Layers that have weights, for a decoder that must know them; before section CODE.
     """
 
     def __init__(self, target):
@@ -78,6 +83,7 @@ class Loader(wiring.Component):
             "code_busy": In(1),
             "code_error": In(1),
             "codebook": Out(stream.Signature(CODEBOOK_WORD, always_ready=True)),
+            "filters": Out(stream.Signature(FILTERS, always_ready=True)),
         })
 
     def elaborate(self, platform):
@@ -123,6 +129,15 @@ class Loader(wiring.Component):
             self.codebook.payload.data.eq(self.words.payload),
         ]
 
+        if isinstance(target.decoder, TansLanes):
+            m.submodules.filter_count = filter_count = FilterCount()
+            wiring.connect(m, filter_count.layers, wiring.flipped(self.filters))
+            m.d.comb += [
+                filter_count.clear.eq(self.start),
+                filter_count.words.valid.eq(self.schedule.valid),
+                filter_count.words.payload.eq(record_check.words.payload),
+            ]
+
         def take_section():
             with m.Switch(section):
                 with m.Case(Section.SCHEDULE):
@@ -156,13 +171,16 @@ class Loader(wiring.Component):
                     m.d.comb += self.channels.valid.eq(1)
 
         codebook_entries = getattr(target.decoder, "symbols", RAW_ENTRIES)
+        code_words = CODE_WORDS
+        if isinstance(target.decoder, TansLanes):
+            codebook_entries, code_words = CODEBOOK_ENTRIES, TANS_CODE_WORDS
         most_words = {
             Section.NETWORK: target.memory_words,
             Section.SCHEDULE: target.layers * RECORD_WORDS,
             Section.BIAS: target.channels,
             Section.MULTIPLIER: target.channels,
             Section.SHIFT: target.channels // 4,
-            Section.CODE: CODE_WORDS,
+            Section.CODE: code_words,
             Section.CODEBOOK: target.codebooks * codebook_entries // 4,
             Section.CODED_DATA: target.memory_words,
         }

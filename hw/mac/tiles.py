@@ -11,8 +11,8 @@ from hw.primitives.pdpw16kd import PDPW16KD
 __all__ = ["TileStore", "weights_layout", "write_layout"]
 
 
-#: Weights in a write: what one block RAM holds in a word.
-WRITE_WEIGHTS = 4
+#: What one block RAM holds in a word.
+BLOCK_WEIGHTS = 4
 
 
 def weights_layout(target):
@@ -21,12 +21,12 @@ def weights_layout(target):
 
 
 def write_layout(target):
-    """Return the layout of a write: four weights of a row, and where they belong."""
+    """Return the layout of a write: weights of a row, and where they belong."""
     return data.StructLayout({
         "row": range(target.rows),
         "address": 9,
         "half": 1,
-        "weights": data.ArrayLayout(signed(8), WRITE_WEIGHTS),
+        "weights": data.ArrayLayout(signed(8), target.transfer_weights),
     })
 
 
@@ -45,9 +45,9 @@ class TileStore(wiring.Component):
     Members
     -------
     writes : In(stream.Signature(write_layout(target), always_ready=True))
-        Four weights of a row. ``address`` counts words of ``columns`` weights, over both tiles.
-        With 8 columns ``half`` says which four, and half 0 clears half 1: write it first. With 4
-        columns ``half`` is 0.
+        Weights of a row. ``address`` counts words of ``columns`` weights, over both tiles. Where a
+        word has 8 and a write 4 of them, ``half`` says which, and half 0 clears half 1: write it
+        first. Else ``half`` is 0.
     reads : In(stream)
         Addresses.
     weights : Out(stream)
@@ -74,16 +74,21 @@ class TileStore(wiring.Component):
 
         for row in range(self.target.rows):
             words = []
-            for half in range(self.target.columns // WRITE_WEIGHTS):
+            for half in range(self.target.columns // BLOCK_WEIGHTS):
                 m.submodules[f"row{row}_half{half}"] = block = PDPW16KD()
+                own = write.weights.as_value().word_select(half, 8 * BLOCK_WEIGHTS)
+                writes = 1
+                if self.target.transfer_weights == BLOCK_WEIGHTS:
+                    own = Mux(write.half == half, write.weights, 0)
+                    writes = write.half <= half
                 m.d.comb += [
-                    block.writes.valid.eq(write_valid & (write.row == row) & (write.half <= half)),
+                    block.writes.valid.eq(write_valid & (write.row == row) & writes),
                     block.writes.payload.address.eq(write.address),
-                    block.writes.payload.data.eq(Mux(write.half == half, write.weights, 0)),
+                    block.writes.payload.data.eq(own),
                     block.reads.valid.eq(read_valid),
                     block.reads.payload.eq(read),
                 ]
-                words.append(block.data[:8 * WRITE_WEIGHTS])
+                words.append(block.data[:8 * BLOCK_WEIGHTS])
             m.d.comb += self.weights.payload[row].eq(Cat(words))
         m.d.comb += self.weights.valid.eq(
             delay(m, read_valid, PDPW16KD.latency, reset_less=False))

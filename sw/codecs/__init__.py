@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..format.lanes import TansLanes
 from ..format.sections import FormatError
 from ..format.tables import (AutomatonShape, CodeTable, PrefixTable, RawShape, RawTable, RiceCode,
                              RiceShape, RunLengthCode, RunLengthShape, TansCode, TansShape)
@@ -21,7 +22,7 @@ __all__ = ["CODECS", "SHAPES", "Codec", "Decoder", "HuffmanCodec", "RawCodec", "
 
 
 #: Shapes of decoders, each for one codec.
-Decoder = RawShape | AutomatonShape | TansShape | RiceShape | RunLengthShape
+Decoder = RawShape | AutomatonShape | TansShape | TansLanes | RiceShape | RunLengthShape
 
 
 Table = TypeVar("Table", bound=CodeTable)

@@ -135,10 +135,24 @@ class TansCodec:
         ValueError
             If a table lacks a value of its filters.
         """
-        numbers, raws, used = to_symbols(as_values(symbols), table)
-        words: NDArray[np.uint32] = pack(numbers, used, raws, raw_widths(table), *states_of(table),
-                                         table.shape.table_bits, table.shape.states)
+        fields, widths, states = self.fields(symbols, table)
+        words: NDArray[np.uint32] = pack(fields, widths, states, table.shape.table_bits)
         return words.tobytes()
+
+    def widths(self, symbols: NDArray[np.integer], table: TansCode) -> NDArray[np.uint8]:
+        """Return the bits that each symbol of the coded data takes, raw ones included."""
+        _, widths, _ = self.fields(symbols, table)
+        return widths
+
+    @staticmethod
+    def fields(symbols: NDArray[np.integer], table: TansCode
+               ) -> tuple[NDArray[np.uint32], NDArray[np.uint8], NDArray[np.int64]]:
+        """Return the bits of each symbol, their number, and the states to begin with."""
+        numbers, raws, used = to_symbols(as_values(symbols), table)
+        found: tuple[NDArray[np.uint32], NDArray[np.uint8], NDArray[np.int64]] = fields_of(
+            numbers, used, raws, raw_widths(table), *states_of(table),
+            table.shape.table_bits, table.shape.states)
+        return found
 
     def decode(self, coded: bytes, table: TansCode, count: int) -> NDArray[np.int64]:
         """Return the ``count`` symbols that ``coded`` holds, as 0 to 255.
@@ -747,28 +761,32 @@ def rows_of(code: TansCode) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArr
 
 
 @compiled
-def pack(symbols: Any, tables: Any, raws: Any, raw_bits: Any, most: Any, least: Any, begin: Any,
-         order: Any, table_bits: int, states: int) -> Any:
+def fields_of(symbols: Any, tables: Any, raws: Any, raw_bits: Any, most: Any, least: Any,
+              begin: Any, order: Any, table_bits: int, states: int) -> Any:
     size = 1 << table_bits
     count = len(symbols)
     fields = np.empty(count, np.uint32)
     widths = np.empty(count, np.uint8)
     current = np.full(states, size, np.int64)
-    total = states * table_bits
     for place in range(count - 1, -1, -1):
         symbol, table = symbols[place], tables[place]
         state = current[place & (states - 1)]
         width = most[table, symbol] - (state < least[table, symbol])
         fields[place] = (state & (1 << width) - 1) | np.int64(raws[place]) << width
-        width_with_raw = width + raw_bits[table, symbol]
-        widths[place] = width_with_raw
-        total += width_with_raw
+        widths[place] = width + raw_bits[table, symbol]
         current[place & (states - 1)] = size + order[table, begin[table, symbol] + (state >> width)]
+    return fields, widths, current - size
+
+
+@compiled
+def pack(fields: Any, widths: Any, current: Any, table_bits: int) -> Any:
+    states = len(current)
+    total = states * table_bits + widths.astype(np.int64).sum()
     words = np.zeros((total + 31) // 32, np.uint32)
     filled = 0
-    for lane in range(states + count):
+    for lane in range(states + len(fields)):
         if lane < states:
-            field, width = np.uint64(current[lane] - size), table_bits
+            field, width = np.uint64(current[lane]), table_bits
         else:
             field, width = np.uint64(fields[lane - states]), widths[lane - states]
         word, place = filled >> 5, filled & 31

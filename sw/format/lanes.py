@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
-from .tables import MAX_TABLES, TansShape, TansTable
+from .tables import CODEBOOK_ENTRIES, MAX_TABLES, TansCode, TansShape, TansTable
 
 
-__all__ = ["NARROW", "SMALL", "WIDE", "TansLanes", "join_next", "next_width"]
+__all__ = ["LANES", "NARROW", "SMALL", "WIDE", "TansLanes", "join_next", "next_width"]
 
+
+#: Symbols that may be looked up in a cycle.
+LANES = (1, 2, 4, 8)
 
 #: Bits of a row in one block RAM port of an ECP5, and in two; in the one of an iCE40.
 NARROW, WIDE = 18, 36
@@ -65,7 +68,7 @@ class TansLanes:
     port_bits: int = NARROW
 
     def __post_init__(self) -> None:
-        if self.lanes not in (1, 2, 4, 8):
+        if self.lanes not in LANES:
             raise ValueError(f"Lanes must be 1, 2, 4 or 8, not {self.lanes}")
         if self.tables < 1 or self.tables > MAX_TABLES or self.tables.bit_count() != 1:
             raise ValueError(f"Tables must be 1, 2, 4, 8 or 16, not {self.tables}")
@@ -150,6 +153,19 @@ class TansLanes:
                 at += TAKEN_BITS + RAW_BITS
             rows.append(row | meanings[symbol] << at)
         return tuple(rows)
+
+    def holds(self, code: TansCode) -> bool:
+        """Return whether the decoder can hold the tables of ``code`` and decode what they code."""
+        if (code.shape != self.code or len(code.tables) > self.tables
+                or code.entries > CODEBOOK_ENTRIES or any(layer.delta for layer in code.layers)
+                or any(table.tuple_size != self.tuple_size for table in code.tables)):
+            return False
+        try:
+            for table in code.tables:
+                self.rows(table)
+        except ValueError:
+            return False
+        return True
 
     def meanings(self, table: TansTable) -> list[int]:
         """Return the values of each symbol, as a row has them."""

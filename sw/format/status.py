@@ -33,9 +33,10 @@ class Error(IntEnum):
     LENGTH = 5
     #: A section's CRC is wrong.
     SECTION_CRC = 6
-    #: The code table isn't a complete code that this decoder can read.
+    #: The code table isn't a complete code, or aren't tables, that this decoder can read.
     CODE_TABLE = 7
-    #: A run took more than 64 zero words behind the coded data: they end too early.
+    #: A run took more than 64 zero words behind the coded data: they end too early; or the states
+    #: of tANS don't end at 0.
     CODED_DATA = 8
     #: A schedule or channel record holds a number that no layer can have.
     SCHEDULE = 9
@@ -62,7 +63,7 @@ class Counter(IntEnum):
     WAITING = 1
     #: Cycles in which the MAC array was given activations.
     BEATS = 2
-    #: Transfers of up to four weights from the decoder to the tile store.
+    #: Transfers of weights from the decoder to the tile store: up to four, or as many as its lanes.
     TRANSFERS = 3
     #: Words of coded data that the decoder took.
     CODED_WORDS = 4

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-__all__ = ["BLOCK", "ESCAPE_BITS", "ESCAPE_ONES", "GROUP", "MAX_CODE_LENGTH", "MAX_ENTRIES",
-           "MAX_EXACT", "MAX_RUNS", "MAX_RUN_BITS", "MAX_SYMBOLS", "MAX_TABLES", "MAX_VALUE_BITS",
-           "RAW_ENTRIES", "RAW_WIDTHS", "RICE_PARAMETERS", "UNSCHEDULED_RAW_WIDTHS",
-           "WIDE_RAW_BITS", "AutomatonShape", "CodeTable", "LayerCode", "PlainCode", "PrefixTable",
-           "RawShape", "RawTable", "RiceCode", "RiceShape", "RunLengthCode", "RunLengthShape",
-           "TansCode", "TansShape", "TansTable", "spread"]
+__all__ = ["BLOCK", "CODEBOOK_ENTRIES", "ESCAPE_BITS", "ESCAPE_ONES", "GROUP", "MAX_CODE_LENGTH",
+           "MAX_ENTRIES", "MAX_EXACT", "MAX_RUNS", "MAX_RUN_BITS", "MAX_SYMBOLS", "MAX_TABLES",
+           "MAX_VALUE_BITS", "RAW_ENTRIES", "RAW_WIDTHS", "RICE_PARAMETERS",
+           "UNSCHEDULED_RAW_WIDTHS", "WIDE_RAW_BITS", "AutomatonShape", "CodeTable", "LayerCode",
+           "PlainCode", "PrefixTable", "RawShape", "RawTable", "RiceCode", "RiceShape",
+           "RunLengthCode", "RunLengthShape", "TansCode", "TansShape", "TansTable", "spread"]
 
 
 #: Symbols in a group, the unit in which substreams take symbols and decoders deliver them.
@@ -45,6 +45,9 @@ MAX_EXACT = 7
 
 #: Tables of a tANS code.
 MAX_TABLES = 16
+
+#: Entries of a codebook that gateware can hold for codes that say how many there are.
+CODEBOOK_ENTRIES = 32
 
 #: The most entries of a codebook, for symbols of 8 bits.
 MAX_ENTRIES = 256

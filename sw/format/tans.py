@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from .tables import (MAX_EXACT, MAX_SYMBOLS, MAX_TABLES, LayerCode, TansCode, TansShape, TansTable)
 
 
-__all__ = ["BitReader", "BitWriter", "counts_bits", "pack_tans", "unpack_tans"]
+__all__ = ["ALL", "EACH", "ORDERED", "BitReader", "BitWriter", "counts_bits", "pack_tans",
+           "unpack_tans"]
 
 
 #: Ones of the longest unary part of a count; more would be a damaged table.

@@ -5,10 +5,16 @@ import zlib
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 
-from .tables import AutomatonShape, RawShape
+from .lanes import LANES, TansLanes
+from .tables import GROUP, AutomatonShape, RawShape, TansShape
 
 
-__all__ = ["LARGE", "PRESETS", "Target", "find_targets", "larger"]
+__all__ = ["LARGE", "PRESETS", "DecoderShape", "Target", "alternatives", "decoder_shapes",
+           "find_targets", "larger", "tans_lanes"]
+
+
+#: Shapes of the decoders that a target can have.
+DecoderShape = RawShape | AutomatonShape | TansLanes
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,7 @@ class Target:
         of ``requantisers``; ``columns`` is 4 or 8.
     requantisers : int
         Outputs that are requantised and stored in a cycle. 1, 2 or 4.
-    decoder : RawShape or AutomatonShape
+    decoder : DecoderShape
         The decoder between the weight memory and the tile store.
     memory_words : int
         Weight memory, in words of 32 bits.
@@ -46,7 +52,7 @@ class Target:
     rows: int = 8
     columns: int = 4
     requantisers: int = 2
-    decoder: RawShape | AutomatonShape = field(default_factory=AutomatonShape)
+    decoder: DecoderShape = field(default_factory=AutomatonShape)
     memory_words: int = 16384
     activation_bytes: int = 8192
     tile_words: int = 256
@@ -68,6 +74,18 @@ class Target:
             value = getattr(self, name)
             if not least <= value <= most or value.bit_count() != 1:
                 raise ValueError(f"{name} must be a power of two, {least} to {most}, not {value}")
+        if isinstance(self.decoder, TansLanes):
+            if self.decoder.lanes > self.columns:
+                raise ValueError(f"Lanes must be at most the {self.columns} columns, "
+                                 f"not {self.decoder.lanes}")
+            if self.decoder.tuple_size > 1:
+                raise ValueError(f"Symbols of a target must have 1 value, "
+                                 f"not {self.decoder.tuple_size}")
+
+    @property
+    def transfer_weights(self) -> int:
+        """The most weights that the decoder delivers in a cycle."""
+        return max(GROUP, getattr(self.decoder, "lanes", GROUP))
 
     @property
     def read_bytes(self) -> int:
@@ -84,7 +102,7 @@ class Target:
         sizes = asdict(self) | {"decoder": {"name": self.decoder.name, **asdict(self.decoder)}}
         return zlib.crc32(json.dumps(sizes, sort_keys=True).encode())
 
-    def with_decoder(self, decoder: RawShape | AutomatonShape) -> "Target":
+    def with_decoder(self, decoder: DecoderShape) -> "Target":
         """Return the same target with another decoder."""
         return replace(self, decoder=decoder)
 
@@ -105,6 +123,30 @@ LARGE = {
 }
 
 
+#: Code of tANS that targets read: with so many states any number of lanes decodes the same data.
+TANS_CODE = TansShape(table_bits=8, states=64)
+
+#: Raw bits behind a symbol that they read: as many as int8 weights as they are may have.
+TANS_RAW_BITS = 7
+
+
+def tans_lanes(lanes: int) -> TansLanes:
+    """Return the decoder of tANS with so many lanes that targets have."""
+    return TansLanes(TANS_CODE, lanes, raw_bits=TANS_RAW_BITS)
+
+
+def decoder_shapes(target: Target) -> dict[str, DecoderShape]:
+    """Return the decoders that ``target`` may have by their codecs, its own one among them.
+
+    Where it has another, tANS gets as many lanes as suit the array.
+    """
+    lanes = 8 if target.columns == 8 else 4 if target.rows >= 8 else 2
+    shapes: dict[str, DecoderShape] = {
+        "tans": tans_lanes(lanes), "huffman": AutomatonShape(), "raw": RawShape()}
+    return {codec: target.decoder if type(target.decoder) is type(shape) else shape
+            for codec, shape in shapes.items()}
+
+
 def larger(target: Target) -> Target | None:
     """Return the next larger target of the same device, with the same decoder; None for others."""
     return next((LARGE[device].with_decoder(target.decoder) for device in LARGE
@@ -117,7 +159,7 @@ def find_targets(target_hash: int) -> dict[str, Target]:
     Returns
     -------
     dict of str to Target
-        The presets, with either decoder, as ``board:device``; if there is none, a preset with
+        The presets, with any decoder, as ``board:device``; if there is none, a preset with
         another array, called by the array's sizes.
     """
     named = ((f"{board}:{device}{size}", preset)
@@ -129,8 +171,15 @@ def find_targets(target_hash: int) -> dict[str, Target]:
               for rows, columns, requantisers in product(range(4, 33), (4, 8), (1, 2, 4))
               if rows % requantisers == 0)
     for candidates in (named, arrays):
-        found = {name: target for name, like in candidates
-                 for target in (like, like.with_decoder(RawShape())) if target.hash == target_hash}
+        found = {name: target for name, like in candidates for target in alternatives(like)
+                 if target.hash == target_hash}
         if found:
             return found
     return {}
+
+
+def alternatives(target: Target) -> list[Target]:
+    """Return ``target`` with each of the decoders that it may have."""
+    shapes = [*decoder_shapes(target).values(),
+              *(tans_lanes(lanes) for lanes in LANES if lanes <= target.columns)]
+    return [target.with_decoder(shape) for shape in dict.fromkeys(shapes)]

@@ -1,14 +1,18 @@
 """Cycles that the gateware takes: it is built to them, the schedule predicts with them."""
 
+from .lanes import TansLanes
 from .schedule import RECORD_WORDS
 from .tables import GROUP, MAX_CODE_LENGTH, AutomatonShape, RawShape
-from .target import Target
+from .target import DecoderShape, Target
 
 
 __all__ = ["FETCH_CYCLES", "JOB_CYCLES", "RECORD_CYCLES", "TABLE_CYCLES", "TABLE_ENTRIES",
-           "TABLE_RECORD_CYCLES", "decoder_latency", "drain_cycles", "groups_ahead",
+           "TABLE_RECORD_CYCLES", "WORD_BITS", "decoder_latency", "drain_cycles", "groups_ahead",
            "output_cycles"]
 
+
+#: Bits of a word of the weight memory, one of which comes each cycle.
+WORD_BITS = 32
 
 #: From the start of a run until the decoder takes the first word of the coded data.
 FETCH_CYCLES = 3
@@ -41,20 +45,45 @@ def output_cycles(target: Target, outputs: int) -> int:
     return -(-outputs // target.requantisers)
 
 
-def decoder_latency(shape: RawShape | AutomatonShape) -> int:
+def decoder_latency(shape: DecoderShape) -> int:
     """Return the cycles from a word of coded data until weights that end in it come.
 
-    An automaton's are those of a group that ends in the word's first pieces.
+    An automaton's are those of a group that ends in the word's first pieces; those of tANS count
+    from the last word that must be there for the first states to be read.
     """
-    return 4 if isinstance(shape, RawShape) else 11
+    if isinstance(shape, RawShape):
+        return 4
+    if isinstance(shape, TansLanes):
+        # Where few lanes take few bits, words are shifted in parts, for a step more.
+        in_parts = 2 * shape.lanes * shape.symbol_bits <= shape.word_bits
+        return 3 + shape.word_bits // WORD_BITS + 6 + in_parts + shape.turns + raw_steps(shape)
+    return 11
 
 
-def groups_ahead(shape: RawShape | AutomatonShape) -> int:
+def raw_steps(shape: TansLanes) -> int:
+    """Return the steps from a row of tANS to its value with the raw bits added, 0 without any.
+
+    Fields are cut out of words in a tree of shifters, a step a level, behind sums of the widths.
+    """
+    if not shape.raw_bits:
+        return 0
+    levels = shape.lanes.bit_length() - 1
+    least = 1 if shape.lanes < 4 else 2
+    spare = shape.turns - (2 + least + 1 + levels)
+    sums = least + (spare > 1) + (spare > 2 and levels > least)
+    return sums + 1 + levels + 2
+
+
+def groups_ahead(shape: DecoderShape) -> int:
     """Return how many groups a decoder begins while one waits to be taken.
 
-    An automaton's queue holds the steps of the longest group: two for each of its turns.
+    An automaton's queue holds the steps of the longest group: two for each of its turns. What tANS
+    has begun stays where it is; two transfers wait in its last buffer.
     """
     if isinstance(shape, RawShape):
         return 1
+    if isinstance(shape, TansLanes):
+        return 2
+    assert isinstance(shape, AutomatonShape)
     turns = -(-(GROUP * MAX_CODE_LENGTH - 1) // shape.step_bits)
     return 1 << (2 * turns + 2).bit_length()

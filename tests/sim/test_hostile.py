@@ -11,34 +11,39 @@ from sim.verilator import compile_for_cocotb, run_cocotb
 from sw.format.schedule import HALFWORDS
 from sw.format.sections import HEADER_WORDS, Section, crc32, pack_header, unpack_header
 from sw.format.status import Error
-from sw.format.target import Target
+from sw.format.target import Target, tans_lanes
 from sw.image import build_image
 from tests.sim.networks import random_network
 
 
-TARGET = Target()
+TARGETS = {"automaton": Target(), "tANS": Target(decoder=tans_lanes(2))}
+
+
+@pytest.fixture(scope="module", params=TARGETS)
+def target(request):
+    return TARGETS[request.param]
 
 
 @pytest.fixture(scope="module")
-def image():
+def image(target):
     rng = np.random.default_rng(11)
     while True:
-        network, grids, symbols = random_network(rng, TARGET, layers=3)
+        network, grids, symbols = random_network(rng, target, layers=3)
         # A first layer that can go on without weights, and so many of these that zeros behind the
         # coded data can't stand for them all.
         first = network.layers[0].descriptor.operation
         if not first.has_weights and 5000 < network.weights < 10_000:
-            return build_image(network, grids, symbols, TARGET)
+            return build_image(network, grids, symbols, target)
 
 
 @pytest.fixture(scope="module")
-def engine(verilog_of):
-    return compile_for_cocotb(verilog_of(Engine(TARGET), "engine"), top="engine")
+def engine(target, verilog_of):
+    return compile_for_cocotb(verilog_of(Engine(target), "engine"), top="engine")
 
 
 def forge(image, section, change):
     """Return ``image`` with another content of a section, all CRCs right."""
-    _, lengths = unpack_header(image)
+    target_hash, lengths = unpack_header(image)
     start = HEADER_WORDS * 4
     parts = {}
     for name, length in lengths.items():
@@ -46,7 +51,7 @@ def forge(image, section, change):
         start += length * 4 + 4
     parts[section] = change(parts[section])
     body = b"".join(part + struct.pack("<I", crc32(part)) for part in parts.values())
-    return pack_header(TARGET.hash, {name: len(part) // 4 for name, part in parts.items()}) + body
+    return pack_header(target_hash, {name: len(part) // 4 for name, part in parts.items()}) + body
 
 
 def with_fields(**values):

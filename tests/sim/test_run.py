@@ -50,8 +50,8 @@ def test_inputs_are_simulated(capsys, tmp_path):
     assert "2 of 2 inferences bit-exact" in captured.err
     assert found["exact"] == found["n"] == 2
     throughput = found["throughput"]
-    cost = decoder_cost(compress("digits").image)
-    assert cost is not None
+    found = compress("digits")
+    cost = decoder_cost(found.image, found.target)
     assert throughput["weights_per_cycle"] == pytest.approx(cost.weights_per_cycle, rel=0.05)
     schema = json.loads(SCHEMA.read_text())["properties"]["throughput"]["properties"]
     assert throughput.keys() == schema.keys() - {"inferences_per_s"}

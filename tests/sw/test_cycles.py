@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from sw.codecs import HuffmanCodec
-from sw.cycles import Decoder, LayerCycles, end_of_tile, kernel_rows, predict
+from sw.cycles import (Decoder, LayerCycles, end_of_tile, kernel_rows, lane_steps,
+                       predict)
 from sw.format.layers import LayerDescriptor, Operation
 from sw.format.schedule import Dataflow
 from sw.format.tables import AutomatonShape, RawShape, RawTable
-from sw.format.target import Target
+from sw.format.target import Target, tans_lanes
 from sw.format.timing import (FETCH_CYCLES, JOB_CYCLES, RECORD_CYCLES, decoder_latency,
                               drain_cycles, groups_ahead)
 from sw.schedule import schedule
@@ -159,3 +160,14 @@ def test_larger_arrays_take_fewer_cycles():
     cycles = [predict(image_of([described], target=target), target).cycles for target in targets]
     assert cycles == sorted(cycles, reverse=True)
     assert cycles[0] / cycles[3] == pytest.approx(8, rel=0.4)
+
+
+@pytest.mark.parametrize("lanes", [4, 8])
+def test_lanes_of_tans_step_as_their_words_come(lanes):
+    shape = tans_lanes(lanes)
+    # Few bits: a group a cycle from the states on. Many: as fast as words come.
+    steps = lane_steps(np.full(80 * lanes, 1, np.uint8), shape)
+    assert 0 <= steps[0] <= 64 * 8 // 32
+    assert (np.diff(steps) == 1).all()
+    steps = lane_steps(np.full(80 * lanes, 32 // lanes * 3, np.uint8), shape)
+    assert (steps[-1] - steps[0]) / 79 == pytest.approx(3, rel=0.05)

@@ -10,13 +10,14 @@ from hw.toolchain import synthesise
 from hw.top import ACCELERATOR
 from sw.cost import LUT4_ERROR, decoder_resources
 from sw.format.tables import AutomatonShape, RawShape
-from sw.format.target import Target
+from sw.format.target import Target, tans_lanes
 
 
 @pytest.mark.parametrize("shape", [
     RawShape(), AutomatonShape(),
     *(pytest.param(AutomatonShape(*sizes), marks=pytest.mark.slow)
       for sizes in ((4, 6, 4), (4, 4, 4), (2, 3, 2))),
+    *(pytest.param(tans_lanes(lanes), marks=pytest.mark.slow) for lanes in (1, 4)),
 ], ids=str)
 def test_estimate_is_what_yosys_finds(tmp_path, shape):
     verilog = generate(Decoder(Target(decoder=shape)), name=ACCELERATOR,

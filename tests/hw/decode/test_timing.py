@@ -3,11 +3,15 @@
 
 import pytest
 
+from hw.decode.codebook import CodebookLookup
 from hw.decode.decoder import Decoder
+from hw.decode.expander import RowSplitter
 from hw.decode.reorder import Reorder
+from hw.decode.tans import TansDecoder
+from sw.format.lanes import LANES
 from sw.format.tables import AutomatonShape, RawShape, RawTable
-from sw.format.target import Target
-from sw.format.timing import JOB_CYCLES, decoder_latency, groups_ahead
+from sw.format.target import Target, tans_lanes
+from sw.format.timing import JOB_CYCLES, WORD_BITS, decoder_latency, groups_ahead
 
 from ..streams import send
 from .reference import random_table
@@ -17,9 +21,13 @@ from .test_decoder import Content, load
 AUTOMATONS = [AutomatonShape(), AutomatonShape(4, 6), AutomatonShape(5, 5), AutomatonShape(3, 2, 2)]
 
 
-@pytest.mark.parametrize("shape", [*AUTOMATONS, RawShape()], ids=str)
-def test_latency(shape):
-    assert decoder_latency(shape) == Decoder(Target(decoder=shape)).latency
+@pytest.mark.parametrize("lanes", LANES)
+def test_latency_of_lanes(lanes):
+    shape = tans_lanes(lanes)
+    # Behind the joiner of words a register; before weights, those that divide kernel rows.
+    joined = shape.word_bits // WORD_BITS + 1
+    assert decoder_latency(shape) == (joined + TansDecoder(shape).latency + RowSplitter.latency
+                                      + CodebookLookup.latency)
 
 
 @pytest.mark.parametrize("shape", AUTOMATONS, ids=str)
