@@ -18,7 +18,7 @@ from .fitting import Task, Unsuited
 from .learned import whole
 
 
-__all__ = ["BLOCK", "GRANULARITY", "allot", "fit"]
+__all__ = ["BLOCK", "DAMPING", "GRANULARITY", "allot", "fit"]
 
 
 Array = NDArray[np.float64]
@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 BLOCK = 8
 
 GRANULARITY = "tensor"
+DAMPING = 0.1
 
 #: Halvings of the range of steps in which the rate is met, and the greatest and the least step.
 TRIALS = 7

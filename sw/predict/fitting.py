@@ -26,10 +26,7 @@ Array = NDArray[np.float64]
 
 #: Modules that fit predictors, by what users call them, and the bits that a weight may take by
 #: default.
-PREDICTORS = {"gpam": 0.75, "autoencoder": 3.0, "seeds": 4.5, "hypernet": 2.0}
-
-#: What is added to the diagonal of a Hessian, of its mean.
-DAMPING = 0.03
+PREDICTORS = {"gpam": 0.75, "autoencoder": 3.0, "seeds": 4.49, "hypernet": 2.0}
 
 #: Bits of a weight, before they are coded, where a predictor doesn't suit.
 OTHERS_BITS = 6
@@ -82,6 +79,9 @@ class Predictor(Protocol):
 
     #: Whether a task's rows have one scale or one each.
     GRANULARITY: Granularity
+
+    #: What is added to the diagonal of a Hessian, of its mean.
+    DAMPING: float
 
     def allot(self, shapes: Sequence[WeightShape], bits: float) -> list[float]:
         """Return the bits of a weight of each layer, about ``bits`` on average.
@@ -201,7 +201,7 @@ def fit(name: str, network: FloatNetwork, x: ArrayLike | None, *, bits: float, s
         if layer.weights is not None:
             share = max(0.0, end - monotonic()) * layer.weights.size / left
             left -= layer.weights.size
-            statistics = (Statistics(layer, before[0], after[0], DAMPING,
+            statistics = (Statistics(layer, before[0], after[0], search.DAMPING,
                                      np.random.default_rng(0)) if made else None)
             found, layer = fit_layer(search, layer, statistics, next(rates), share, progress)
             fitted.append(found)

@@ -27,12 +27,13 @@ from .decoders import predict, rows_of
 from .fitting import Task, Unsuited
 
 
-__all__ = ["CHECKPOINTS", "GRANULARITY", "allot", "fit", "spacing_for"]
+__all__ = ["CHECKPOINTS", "DAMPING", "GRANULARITY", "allot", "fit", "spacing_for"]
 
 
 Array = NDArray[np.float64]
 
 GRANULARITY = "channel"
+DAMPING = 0.03
 
 #: Where unfinished fits lie, to be gone on with.
 CHECKPOINTS = Path("build/predict")

@@ -18,10 +18,11 @@ from .fitting import Task, Unsuited
 from .learned import whole
 
 
-__all__ = ["GRANULARITY", "allot", "fit"]
+__all__ = ["DAMPING", "GRANULARITY", "allot", "fit"]
 
 
 GRANULARITY = "channel"
+DAMPING = 0.03
 
 SEED = 2016
 

@@ -18,10 +18,11 @@ from .decoders import basis, scaled_sums
 from .fitting import Task, Unsuited
 
 
-__all__ = ["GRANULARITY", "SHAPES", "allot", "fit", "shape_for"]
+__all__ = ["DAMPING", "GRANULARITY", "SHAPES", "allot", "fit", "shape_for"]
 
 
 GRANULARITY = "channel"
+DAMPING = 0.1
 
 #: Shapes worth having, by falling rate.
 SHAPES = (SeedShape(12, 4, 2, 4), SeedShape(16, 6, 3, 4), SeedShape(12, 6, 3, 4),
@@ -30,6 +31,9 @@ SHAPES = (SeedShape(12, 4, 2, 4), SeedShape(16, 6, 3, 4), SeedShape(12, 6, 3, 4)
           SeedShape(16, 12, 3, 4), SeedShape(12, 12, 3, 3), SeedShape(12, 16, 3, 3),
           SeedShape(12, 16, 2, 3))
 
+
+#: Of so many seeds, at most, one is tried where time is short.
+LARGEST_STRIDE = 256
 
 #: How often coefficients are rounded anew.
 SWEEPS = 2
@@ -90,6 +94,8 @@ def fit(task: Task, bits: float, seconds: float, progress: Callable[[str], None]
     vectors = basis(shape).astype(np.float64)
     blocks = -(-width // shape.block)
     chosen = np.empty((groups, rows, blocks, 2 + shape.terms), np.int64)
+    # Compiling isn't searching.
+    search(np.zeros((1, shape.block)), np.eye(shape.block), vectors[:1], shape.coefficient_bits)
     end = monotonic() + seconds
     done, stride = 0, 1
     for group in range(groups):
@@ -113,9 +119,10 @@ def fit(task: Task, bits: float, seconds: float, progress: Callable[[str], None]
             error = left[:, columns] - scaled_sums(values, exponents)
             left[:, columns.stop:] -= error @ inverse @ factor[columns, columns.stop:]
             done += 1
-            needed = (monotonic() - start) * (groups * blocks - done)
-            while needed > end - monotonic() and stride < 256:
-                stride, needed = stride * 2, needed / 2
+            whole = (monotonic() - start) * stride * (groups * blocks - done)
+            stride = 1
+            while whole / stride > end - monotonic() and stride < LARGEST_STRIDE:
+                stride *= 2
             progress(f"{done} of {groups * blocks} blocks a filter")
     flat = chosen.reshape(groups * rows, blocks, -1)
     return Seeds(shape, flat[..., 0], flat[..., 1], flat[..., 2:])
