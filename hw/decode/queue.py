@@ -62,7 +62,9 @@ class Queue(wiring.Component):
         with m.If(leaving):
             m.d.sync += read_port.addr.eq(read_port.addr + 1)
         with m.If(self.i.valid ^ leaving):
-            m.d.sync += self.level.eq(Mux(self.i.valid, self.level + 1, self.level - 1))
+            # One more or one less by a single adder.
+            one = Cat(1, leaving.replicate(len(self.level) - 1))
+            m.d.sync += self.level.eq(self.level + one)
         with m.If(self.i.valid):
             m.d.sync += self.o.valid.eq(1)
         with m.Elif(leaving & (self.level == 1)):
