@@ -59,17 +59,23 @@ def main(argv: Sequence[str] | None = None) -> None:
                         help="board (default: %(default)s)")
     parser.add_argument("--weights", type=int, default=16_384, metavar="N",
                         help="weights that are simulated of each model (default: %(default)s)")
+    parser.add_argument("--only", default="", metavar="TEXT",
+                        help="only cores whose name has this in it, e.g. automaton")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE",
                         default=FOLDER / "decoders.json", help="the rows (default: %(default)s)")
     arguments = parser.parse_args(argv)
     try:
         if arguments.weights < 1:
             raise ValueError(f"Weights must be 1 or more, not {arguments.weights}")
+        parts = [part for part in (*CORES, *LOADERS) if arguments.only in part.name]
+        if not parts:
+            raise ValueError(f"A core must be called as one of "
+                             f"{'; '.join(part.name for part in (*CORES, *LOADERS))}, "
+                             f"not {arguments.only}")
         models = arguments.models or default_models()
         weights = {(model, core.weights): quantised(model, core.weights)
-                   for core in CORES for model in models}
+                   for core in parts for model in models}
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
-            parts = [*CORES, *LOADERS]
             found = pool.map(lambda part: synthesise_core(
                 part, arguments.board, Path(folder) / str(parts.index(part))), parts)
             figures = list(track(found, "Placing", len(parts), transient=True))

@@ -55,6 +55,11 @@ def test_rows(monkeypatch, tmp_path, capsys):
     assert "rows.json: 3 rows" in capsys.readouterr().out
 
 
+def test_an_unknown_core_is_refused():
+    with pytest.raises(SystemExit, match=r"called as one of textbook; raw; .*, not lzma"):
+        decoders.main(["digits", "--only", "lzma"])
+
+
 def test_no_weights_are_refused():
     with pytest.raises(SystemExit, match="error: Weights must be 1 or more, not 0"):
         decoders.main(["digits", "--weights", "0"])
