@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from boards import BOARDS, find_board
 from hw.engine.engine import Engine
-from hw.report.resources import ExcessError, report_resources
+from hw.report.power import estimate_power
+from hw.report.resources import ExcessError, blocks, report_resources
 from hw.report.timing import report_timing
 from hw.rtl import generate
 from hw.site import Site
-from hw.toolchain import ToolError, implement
+from hw.toolchain import ToolError, implement, synthesise
+from hw.top import ACCELERATOR
 from sim.simulation import Part, simulate
 from sim.verilator import SimulationError
 from sw.compression import Compression, compress, users_inputs
@@ -66,16 +68,20 @@ MODELS = (
           Plan("compensated", bits=3.3)),
 )
 
-#: Clock that place-and-route aims at.
+#: Clock that place-and-route aims at, and the highest rate of a serial line at that.
 CLOCK_HZ = 100_000_000
+BAUD = CLOCK_HZ // 8
 
 FORMATS = {"model": "", "quantiser": "", "image_bytes": ",", "bits_per_weight": ".2f",
            "accuracy": ".3f", "reference_accuracy": ".3f", "cycles": ",", "latency_ms": ".3f",
-           "bit_exact": ""}
+           "energy_uj": ".0f", "bit_exact": ""}
 
 #: What rows have besides.
-OTHERS = ("codec", "agreement", "n", "predicted_cycles", "fmax_mhz", "lut4", "ff", "ebr", "dsp",
-          "note")
+OTHERS = ("codec", "agreement", "n", "predicted_cycles", "fmax_mhz", "lut4", "lc", "ff", "ebr",
+          "spram", "dsp", "decoder_lut4", "note")
+
+#: The accelerator's decoder as `hw.report.resources.blocks` calls it.
+DECODER = f"{ACCELERATOR}.engine.decoder"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -87,7 +93,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--samples", type=int, default=4, metavar="N",
                         help="inputs of each network that are simulated (default: %(default)s)")
     parser.add_argument("--no-build", action="store_true",
-                        help="leave out synthesis, place and route: no latency, no resources")
+                        help="leave out synthesis, place and route: no latency, no resources, no "
+                             "energy")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE",
                         default=FOLDER / "mlperf_tiny.json",
                         help="the rows (default: %(default)s)")
@@ -105,7 +112,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"{row['model']}, {row['quantiser']}: {row['note']}")
     built = next((row for row in rows if row["fmax_mhz"]), None)
     if built:
-        print(f"{built['lut4']:,} LUT4, {built['ff']:,} flip-flops, {built['ebr']} block RAMs, "
+        print(f"{built['lut4']:,} LUT4, {built['decoder_lut4']:,} of them the decoder (synthesised "
+              f"by itself), {built['ff']:,} flip-flops, {built['ebr']} block RAMs, "
               f"{built['dsp']} multipliers, Fmax {built['fmax_mhz']:.1f} MHz (nextpnr, seed 1); "
               f"the weights alone are exchanged from network to network")
     print(f"{arguments.output}: {len(rows)} rows")
@@ -125,7 +133,7 @@ def measure(folder: Path, board: str, samples: int, built: bool) -> Iterator[Row
         Whether the accelerators are synthesised, placed and routed, too.
     """
     found = find_board(board)
-    site = Site(found, found.default_device, CLOCK_HZ)
+    site = Site(found, found.default_device, CLOCK_HZ, BAUD)
     inputs = np.load(folder / "data" / "mlperf_tiny_inputs.npz")
     resources: dict[Target, Row] = {}
     for model in MODELS:
@@ -158,6 +166,7 @@ def measure(folder: Path, board: str, samples: int, built: bool) -> Iterator[Row
                 row |= resources[made.target]
                 if row["fmax_mhz"]:
                     row["latency_ms"] = row["cycles"] / row["fmax_mhz"] / 1e3
+                    row["energy_uj"] = energy(site, made, x[judging][:1], row)
             yield row
 
 
@@ -183,18 +192,35 @@ def simulated(site: Site, made: Compression, target: Target, x: NDArray[Any]) ->
             "bit_exact": simulation.exact == simulation.n}
 
 
+def energy(site: Site, made: Compression, x: NDArray[Any], row: Row) -> float:
+    """Return an estimate of the energy of an inference, in microjoules, the idle board's included.
+
+    From the toggles of all flip-flops in simulation, at the built clock; `hw.report.power` says
+    what that leaves out.
+    """
+    verilog = site.elaborate(made.target, b"")
+    with tempfile.TemporaryDirectory() as directory:
+        toggles = site.count_toggles(made, verilog, x, directory=Path(directory), resident=False)
+    estimate = estimate_power(toggles=toggles, cycles=row["cycles"],
+                              clock_hz=row["fmax_mhz"] * 1e6)
+    return float(estimate["energy_uj_per_inference"])
+
+
 def build(site: Site, target: Target) -> Row:
     """Return what the accelerator takes on the device, and its clock."""
     try:
         verilog = site.elaborate(target, b"")
         with tempfile.TemporaryDirectory() as directory:
+            stat = synthesise(verilog, directory=Path(directory) / "blocks", flatten=False)
             nextpnr = implement(verilog, site.platform(), clock_hz=CLOCK_HZ, seed=1,
-                                directory=Path(directory), preferences=site.preferences)
+                                directory=Path(directory), preferences=site.preferences,
+                                places=site.floorplan(target))
     except ExcessError as error:
         return {"note": f"not built: {error}"}
     used = {name: usage["used"] for name, usage in report_resources(nextpnr, {}).items()
             if name != "by_block"}
-    return {**{name: used[name] for name in ("lut4", "ff", "ebr", "dsp")},
+    return {**{name: used[name] for name in ("lut4", "ff", "ebr", "spram", "dsp")},
+            "decoder_lut4": blocks(stat, top=ACCELERATOR)[DECODER]["lut4"],
             "fmax_mhz": report_timing(nextpnr, clock_hz=CLOCK_HZ)["fmax_mhz"]}
 
 

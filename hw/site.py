@@ -98,8 +98,10 @@ class Site:
             directory=directory)
         return simulation
 
-    def count_toggles(self, compression, verilog, x, *, directory):
+    def count_toggles(self, compression, verilog, x, *, directory, resident=True):
         """Return how often flip-flops toggle while the network runs once, on input ``x``.
+
+        Where the image isn't ``resident`` in the memory at power-on, it is written first.
 
         Raises
         ------
@@ -109,5 +111,5 @@ class Site:
         saif = directory / "inference.saif"
         count_toggles(verilog, top=ACCELERATOR, image=compression.image, target=compression.target,
                       x=compression.network.quantise_input(x), clock_hz=self.clock_hz,
-                      baud=self.baud, saif=saif)
+                      baud=self.baud, saif=saif, contents=None if resident else compression.data)
         return flip_flop_toggles(saif.read_text(), verilog, top=ACCELERATOR)

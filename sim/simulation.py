@@ -222,13 +222,15 @@ class ProgramLine:
 
 
 def count_toggles(verilog: str, *, top: str, image: Image, target: Target, x: np.ndarray,
-                  clock_hz: int, baud: int, saif: Path):
-    """Count the toggles of every net during one inference of the resident image.
+                  clock_hz: int, baud: int, saif: Path, contents: bytes | None = None):
+    """Count the toggles of every net during one inference.
 
     Parameters
     ----------
     x : array of int8
         One input.
+    contents : bytes, optional
+        The image, to be written first; none if it is resident.
     saif : Path
         The file to write, in SAIF.
 
@@ -246,6 +248,9 @@ def count_toggles(verilog: str, *, top: str, image: Image, target: Target, x: np
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
         try:
             link = Link(ProgramLine(process))
+            if contents is not None:
+                link.write_image(contents)
+                link.load()
             link.wait(PATIENCE)
             link.write_input(addresses[0], x.tobytes())
             link.run()

@@ -88,12 +88,11 @@ def test_raw_weights(verilog_of, tmp_path):
 def test_toggles_of_one_inference(verilog_of, tmp_path):
     target = Target(decoder=RawShape())
     uniform = compress("digits", quantiser="uniform", codec="raw", target=target)
-    verilog = verilog_of(Accelerator(target, uniform.data, clock_hz=CLOCK_HZ, baud=BAUD),
-                         "accelerator")
+    verilog = verilog_of(Accelerator(target, clock_hz=CLOCK_HZ, baud=BAUD), "accelerator")
     x = uniform.network.quantise_input(zoo.load_data("digits").x[:1])
     saif = tmp_path / "inference.saif"
     count_toggles(verilog, top="accelerator", image=uniform.image, target=target, x=x,
-                  clock_hz=CLOCK_HZ, baud=BAUD, saif=saif)
+                  clock_hz=CLOCK_HZ, baud=BAUD, saif=saif, contents=uniform.data)
     # A time step is half a cycle.
     duration = next(int(line.split()[1].rstrip(")")) for line in saif.read_text().splitlines()
                     if line.startswith("(DURATION"))
