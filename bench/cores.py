@@ -14,15 +14,16 @@ from hw.decode.expander import RunExpander
 from hw.decode.layouts import RUNS, chunk_layout, table_layout
 from hw.decode.raw import RawUnpacker
 from hw.decode.table_builder import TableBuilder
+from hw.decode.tans_small import SmallTansDecoder
 from hw.export.cores import Huffman, Raw, Rice, RunLength, Sample, Tans, flatten
 from sw.codecs.huffman import HuffmanCodec, code_lengths
-from sw.format.lanes import TansLanes
+from sw.format.lanes import SMALL, TansLanes
 from sw.format.tables import MAX_RUNS, AutomatonShape, RawTable, TansShape
 
 from .textbook import LONGEST, TextbookHuffman, decoder_tables, encode
 
 
-__all__ = ["CORES", "LOADERS", "RawCore", "Shell", "entropy", "simulate"]
+__all__ = ["CORES", "LOADERS", "SMALL_CORES", "RawCore", "Shell", "entropy", "simulate"]
 
 
 #: Bits of a count in the tables of the textbook's decoder, for each symbol.
@@ -61,6 +62,13 @@ class TansCore(Tans):
                                for part in code.layers])
         values = flatten(layers)
         return sum(entropy(values[used == table]) for table in np.unique(used))
+
+
+class SmallTansCore(TansCore):
+    """One lane of tANS in an iCE40's block RAM."""
+
+    def component(self):
+        return SmallTansDecoder(self.shape)
 
 
 class OneTable:
@@ -191,6 +199,7 @@ class TextbookCore(OneTable):
                     "symbols": [entry["place"] | entry["symbol"] << 8 for entry in order]})
 
 
+#: For an ECP5.
 CORES = (
     TextbookCore(), RawCore(),
     RiceRow(), RunLengthRow(),
@@ -198,6 +207,12 @@ CORES = (
     *(TansCore(TansLanes(TansShape(8, states), lanes=lanes))
       for lanes, states in ((1, 8), (1, 64), (2, 64), (4, 64), (8, 64), (8, 128))),
     TansCore(TansLanes(TansShape(8, 128), lanes=8, tables=1, tuple_size=4)),
+)
+
+#: For an iCE40, whose block RAM doesn't hold the table of an automaton.
+SMALL_CORES = (
+    TextbookCore(), RawCore(), RiceRow(), RunLengthRow(),
+    SmallTansCore(TansLanes(TansShape(8, 4), lanes=1, tables=1, port_bits=SMALL)),
 )
 
 

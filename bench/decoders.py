@@ -19,11 +19,11 @@ from boards import BOARDS, find_board
 from hw.report.resources import count_cells
 from hw.report.timing import report_timing
 from hw.rtl import generate
-from hw.toolchain import ToolError, place_alone, synthesise
+from hw.toolchain import ToolError, logic_cells, place_alone, synthesise
 from hw.top import ACCELERATOR
 from sw.compression import compress
 
-from .cores import CORES, LOADERS, Shell, simulate
+from .cores import CORES, LOADERS, SMALL_CORES, Shell, simulate
 from .report import FOLDER, Row, show, write_rows
 
 
@@ -40,8 +40,8 @@ WEIGHTS = {"step, 3 bits": ("step", 3), "uniform, 4 bits": ("uniform", 4),
 SEEDS = (1, 2, 3)
 
 FORMATS = {"core": "", "lanes": "d", "model": "", "weights": "", "bits_per_weight": ".3f",
-           "weights_per_cycle": ".2f", "cycles": "d", "lut4": "d", "ff": "d", "ebr": "d",
-           "fmax_mhz": ".0f", "fmax_nextpnr_mhz": ".0f", "mweights_s": ".0f",
+           "weights_per_cycle": ".2f", "cycles": "d", "lut4": "d", "lc": "d", "ff": "d",
+           "ebr": "d", "fmax_mhz": ".0f", "fmax_nextpnr_mhz": ".0f", "mweights_s": ".0f",
            "mweights_s_klut4": ".0f"}
 
 
@@ -50,8 +50,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m bench.decoders", description="Decoder cores without table builders: "
         "weights a cycle, simulated on coded weights of networks; LUT4 of the core alone, carries "
-        "included; its clock between shift registers, the median of three seeds, and what the data "
-        "sheet allows.")
+        "included, and an iCE40's logic cells; its clock between shift registers, the median of "
+        "three seeds, and what the data sheet allows.")
     parser.add_argument("models", metavar="MODEL", nargs="*",
                         help="network that ships, or a model file (default: keyword spotting and "
                              "image classification in $HEADRACE_DATA, or digits)")
@@ -67,14 +67,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         if arguments.weights < 1:
             raise ValueError(f"Weights must be 1 or more, not {arguments.weights}")
-        parts = [part for part in (*CORES, *LOADERS) if arguments.only in part.name]
+        every = parts_for(arguments.board)
+        parts = [part for part in every if arguments.only in part.name]
         if not parts:
             raise ValueError(f"A core must be called as one of "
-                             f"{'; '.join(part.name for part in (*CORES, *LOADERS))}, "
-                             f"not {arguments.only}")
+                             f"{'; '.join(part.name for part in every)}, not {arguments.only}")
         models = arguments.models or default_models()
-        weights = {(model, core.weights): quantised(model, core.weights)
-                   for core in parts for model in models}
+        weights = {(model, part.weights): quantised(model, part.weights)
+                   for part in parts for model in models}
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
             found = pool.map(lambda part: synthesise_core(
                 part, arguments.board, Path(folder) / str(parts.index(part))), parts)
@@ -91,6 +91,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     show(f"decoders on {arguments.board}, without what builds their tables", rows, FORMATS)
     print(f"{arguments.output}: {len(rows)} rows; of each model's weights the first "
           f"{arguments.weights} simulated and compared")
+
+
+def parts_for(board: str) -> list[Any]:
+    """Return cores, and what loads their tables, that the board's device can have."""
+    found = find_board(board)
+    if found.platform(found.default_device).device.startswith("iCE40"):
+        return list(SMALL_CORES)
+    return [*CORES, *LOADERS]
 
 
 def default_models() -> list[str]:
@@ -120,17 +128,21 @@ def synthesise_core(core: Any, board: str, folder: Path) -> dict[str, Any]:
     """
     device = find_board(board).default_device
 
+    platform = find_board(board).platform(device)
+
     def verilog(component: Any) -> Any:
         return generate(component, name=ACCELERATOR, platform=find_board(board).platform(device))
 
-    stat = synthesise(verilog(core.component()), directory=folder / "alone", flatten=True)
+    alone = verilog(core.component())
+    stat = synthesise(alone, platform.device, directory=folder / "alone", flatten=True)
     cells = count_cells(stat["design"]["num_cells_by_type"])
-    reports = place_alone(verilog(Shell(core.component())), find_board(board).platform(device),
-                          seeds=SEEDS, directory=folder / "placed")
+    packed = logic_cells(alone, platform, directory=folder / "packed")
+    reports = place_alone(verilog(Shell(core.component())), platform, seeds=SEEDS,
+                          directory=folder / "placed")
     timings = [report_timing(report, clock_hz=1) for report in reports]
     reached = median_low(timing["fmax_nextpnr_mhz"] for timing in timings)
     timing = next(one for one in timings if one["fmax_nextpnr_mhz"] == reached)
-    return {"lut4": cells["lut4"], "lc": None, "ff": cells["ff"], "ebr": cells["ebr"]} | {
+    return {"lut4": cells["lut4"], "lc": packed, "ff": cells["ff"], "ebr": cells["ebr"]} | {
         name: timing[name] for name in ("fmax_mhz", "fmax_nextpnr_mhz", "fmax_limit",
                                         "critical_path")}
 

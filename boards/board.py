@@ -22,15 +22,18 @@ class Board:
         Class of the amaranth-boards platform by device.
     default_device : str
         The device that is built for unless another is asked for.
-    loader : str
-        What openFPGALoader calls the board.
+    loader : str or None
+        What openFPGALoader calls the board; None if it doesn't know it.
+    flash_only : bool
+        It is only programmed for good.
     """
 
     name: str
     title: str
     platforms: Mapping[str, Any]
     default_device: str
-    loader: str
+    loader: str | None
+    flash_only: bool = False
 
     def platform(self, device: str) -> Any:
         """Return a fresh platform for ``device``.

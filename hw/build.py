@@ -157,7 +157,8 @@ def implement_and_measure(site, model, target, calibration, compression, verilog
             toggles = site.count_toggles(compression, verilog, x[:1],
                                          directory=directory / "simulation")
         with stages.stage("synthesise block by block"):
-            stat = synthesise(verilog, directory=directory / "blocks", flatten=False, stop=stop)
+            stat = synthesise(verilog, site.platform().device, directory=directory / "blocks",
+                              flatten=False, stop=stop)
         with stages.stage("raw int8 instead"):
             baseline = measure_baseline(site, model, target, calibration, x[:1],
                                         directory=directory / "baseline", stop=stop)
@@ -192,7 +193,8 @@ def measure_baseline(site, model, target, calibration, x, *, directory, stop):
     except ValueError as error:
         return {"baseline_raw": None, "baseline_raw_reason": str(error)}
     simulation = simulate(site, compression, verilog, x, directory=directory)
-    stat = synthesise(verilog, directory=directory, flatten=True, stop=stop)
+    stat = synthesise(verilog, site.platform().device, directory=directory, flatten=True,
+                      stop=stop)
     words = len(compression.data) // 4
     return {"baseline_raw": {
         "bytes_image": compression.size.bytes_image,

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from boards import BOARDS, find_board
 
+from .toolchain import find_flow
+
 
 __all__ = ["load", "main"]
 
@@ -21,8 +23,17 @@ class LoadError(Exception):
 
 
 def command(board, bitstream, *, flash):
-    """Return the command that programs ``board``."""
-    where = ["--write-flash"] if flash else []
+    """Return the command that programs ``board``.
+
+    Raises
+    ------
+    LoadError
+        If openFPGALoader doesn't know it.
+    """
+    if board.loader is None:
+        raise LoadError(f"openFPGALoader doesn't know the {board.title}; "
+                        f"copy {bitstream} onto the drive that it offers")
+    where = ["--write-flash"] if flash or board.flash_only else []
     return [str(LOADER), "--board", board.loader, *where, str(bitstream)]
 
 
@@ -64,7 +75,7 @@ def main(argv=None):
     parser.add_argument("--board", default="ulx3s",
                         help=f"one of {', '.join(BOARDS)} (default: %(default)s)")
     parser.add_argument("--bitstream", type=Path, metavar="FILE",
-                        help="the bitstream (default: build/BOARD/top.bit)")
+                        help="the bitstream (default: the one in build/BOARD)")
     parser.add_argument("--flash", action="store_true",
                         help="program the flash memory too, so that the board keeps it")
     parser.add_argument("--dry-run", action="store_true", help="only print the command")
@@ -72,7 +83,8 @@ def main(argv=None):
 
     try:
         board = find_board(args.board)
-        bitstream = args.bitstream or Path("build", board.name, "top.bit")
+        bitstream = args.bitstream or Path(
+            "build", board.name, find_flow(board.platform(board.default_device).device).bitstream)
         if args.dry_run:
             print(shlex.join(command(board, bitstream, flash=args.flash)))
             return 0
@@ -80,7 +92,8 @@ def main(argv=None):
     except (LoadError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{board.title} runs {bitstream}" + (", and will after power-up" if args.flash else ""))
+    lasting = ", and will after power-up" if args.flash or board.flash_only else ""
+    print(f"{board.title} runs {bitstream}{lasting}")
     return 0
 
 

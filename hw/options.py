@@ -76,6 +76,10 @@ def read_target(arguments, site):
     Raises
     ------
     ValueError
-        If they can't be built.
+        If they can't be built, or there is no accelerator for the device.
     """
+    if (site.board.name, site.device) not in PRESETS:
+        known = ", ".join(f"{board} {device}" for board, device in PRESETS)
+        raise ValueError(f"Accelerator must be for one of {known}, "
+                         f"not {site.board.name} {site.device}")
     return resize(PRESETS[site.board.name, site.device], arguments)

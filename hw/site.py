@@ -62,8 +62,9 @@ class Site:
 
     @property
     def preferences(self):
-        """What the board's file in constraints/ says."""
-        return (ROOT / "constraints" / f"{self.board.name}.lpf").read_text()
+        """What the board's file in constraints/ says; nothing if it has none."""
+        file = ROOT / "constraints" / f"{self.board.name}.lpf"
+        return file.read_text() if file.exists() else ""
 
     def floorplan(self, target):
         """Return the places of an accelerator's cells on the device; see `hw.floorplan`."""

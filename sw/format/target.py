@@ -113,6 +113,7 @@ PRESETS = {
     ("ulx3s", "25F"): Target(rows=4, requantisers=1),
     ("ulx3s", "45F"): Target(),
     ("ulx3s", "85F"): Target(),
+    ("icesugar_pro", "25F"): Target(rows=4, requantisers=1),
 }
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bench import decoders
-from bench.cores import CORES, LOADERS, RawCore, simulate
+from bench.cores import CORES, LOADERS, SMALL_CORES, RawCore, TextbookCore, simulate
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,9 @@ def layers():
             for spread in (1, 2)]
 
 
-@pytest.mark.parametrize("core", CORES, ids=lambda core: f"{core.name}, {core.lanes}")
+# The small one's last core is the only one that the others haven't.
+@pytest.mark.parametrize("core", [*CORES, SMALL_CORES[-1]],
+                         ids=lambda core: f"{core.name}, {core.lanes}")
 def test_weights_of_every_core(layers, core):
     most = {"uniform, 2 bits": 1, "uniform, 4 bits": 7}.get(core.weights, 14)
     row = decoders.measure(core, "made", [layer.clip(-most, most) for layer in layers], 600)
@@ -25,7 +27,7 @@ def test_weights_of_every_core(layers, core):
         assert (row["weights_per_cycle"], row["stall_cycles"]) == (core.places, 0)
 
 
-@pytest.mark.parametrize("core", [CORES[0], RawCore()], ids=lambda core: core.name)
+@pytest.mark.parametrize("core", [TextbookCore(), RawCore()], ids=lambda core: core.name)
 def test_wrong_weights_are_refused(layers, core):
     sample = core.sample(core.symbols(layers))
     with pytest.raises(ValueError, match="weights must be those that were coded"):
@@ -39,20 +41,26 @@ def test_cycles_of_a_loader(layers):
 
 
 @pytest.mark.slow
-def test_rows(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(decoders, "CORES", (CORES[0], RawCore()))
+@pytest.mark.parametrize("board", ["ulx3s", "icebreaker"])
+def test_rows(monkeypatch, tmp_path, capsys, board):
+    for cores in ("CORES", "SMALL_CORES"):
+        monkeypatch.setattr(decoders, cores, (TextbookCore(), RawCore()))
     monkeypatch.setattr(decoders, "LOADERS", LOADERS[1:2])
     monkeypatch.setattr(decoders, "SEEDS", (1,))
     output = tmp_path / "rows.json"
-    decoders.main(["digits", "--weights", "500", "-o", str(output)])
-    textbook, raw, loader = json.loads(output.read_text())
-    assert textbook["board"] == "ulx3s"
+    decoders.main(["digits", "--weights", "500", "--board", board, "-o", str(output)])
+    textbook, raw, *loaders = json.loads(output.read_text())
+    assert textbook["board"] == board
+    for row in (textbook, raw):
+        assert row["lc"] is None if board == "ulx3s" else row["lc"] >= max(row["lut4"], row["ff"])
     assert textbook["lut4"] > raw["lut4"] > 0
     assert raw["fmax_mhz"] <= raw["fmax_nextpnr_mhz"]
     assert raw["mweights_s"] == pytest.approx(raw["fmax_mhz"] * raw["weights_per_cycle"])
-    assert loader["mweights_s"] is None
-    assert loader["cycles"] > 6
-    assert "rows.json: 3 rows" in capsys.readouterr().out
+    assert len(loaders) == (board == "ulx3s")
+    for loader in loaders:
+        assert loader["mweights_s"] is None
+        assert loader["cycles"] > 6
+    assert f"rows.json: {2 + len(loaders)} rows" in capsys.readouterr().out
 
 
 def test_an_unknown_core_is_refused():

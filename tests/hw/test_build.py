@@ -36,7 +36,10 @@ def no_tools(monkeypatch):
 
 
 @pytest.mark.parametrize("options, message", [
-    (["--board", "ulx4s"], "Board must be one of ulx3s, not ulx4s"),
+    (["--board", "ulx4s"],
+     "Board must be one of ulx3s, icebreaker, icesugar, icesugar_pro, not ulx4s"),
+    (["--board", "icebreaker", "--clock", "24"],
+     "Accelerator must be for one of ulx3s 12F, ulx3s 25F, ulx3s 45F, ulx3s 85F, "),
     (["--device", "95F"], "Device of ULX3S must be one of 12F, 25F, 45F, 85F, not 95F"),
     (["--rows", "5"], "Rows must be 4 to 32 and a multiple of the 2 requantisers, not 5"),
     (["--columns", "6"], "Columns must be 4 or 8, not 6"),
@@ -177,6 +180,12 @@ def test_products_of_the_build_before_are_gone_once_one_begins(capsys, no_tools,
 
 def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_another_board_has_the_same_accelerator():
+    texts = {Site(find_board(board), "25F", 80_000_000).elaborate(PRESETS[board, "25F"], b"")
+             for board in ("ulx3s", "icesugar_pro")}
+    assert len(texts) == 1
 
 
 @pytest.mark.slow

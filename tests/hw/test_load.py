@@ -35,6 +35,16 @@ def test_dry_run_prints_the_command(capsys, options, expected):
     assert arguments == expected
 
 
+def test_boards_that_keep_it_only_for_good_and_boards_unknown(capsys):
+    assert load.main(["--board", "icebreaker", "--dry-run"]) == 0
+    assert capsys.readouterr().out.strip().endswith(
+        "--board ice40_generic --write-flash build/icebreaker/top.bin")
+    assert load.main(["--board", "icesugar_pro", "--dry-run"]) == 1
+    assert capsys.readouterr().err == (
+        "error: openFPGALoader doesn't know the iCESugar-Pro; copy build/icesugar_pro/top.bit onto "
+        "the drive that it offers\n")
+
+
 @pytest.mark.parametrize("flash", [False, True])
 def test_board_is_programmed(capsys, bitstream, openfpgaloader, flash):
     arguments = openfpgaloader("", 0)
@@ -60,7 +70,8 @@ def test_failures_are_one_line(capsys, bitstream, openfpgaloader, complaint, exp
 
 
 @pytest.mark.parametrize("options, message", [
-    (["--board", "ulx4s"], "Board must be one of ulx3s, not ulx4s"),
+    (["--board", "ulx4s"],
+     "Board must be one of ulx3s, icebreaker, icesugar, icesugar_pro, not ulx4s"),
     (["--bitstream", "nowhere.bit"],
      "nowhere.bit is missing; python -m hw.build --board ulx3s makes it"),
 ])

@@ -14,7 +14,7 @@ from boards import find_board
 from hw import toolchain
 from hw.report.resources import ExcessError, count_cells
 from hw.rtl import generate
-from hw.toolchain import (ToolError, check_drivers, implement, place_cells, synthesise,
+from hw.toolchain import (ToolError, check_drivers, implement, logic_cells, place_cells, synthesise,
                           tool_versions)
 from hw.top import ACCELERATOR
 
@@ -68,9 +68,26 @@ def test_bitstream_is_the_same_in_any_folder(verilog, tmp_path):
     assert str(tmp_path).encode() not in bitstreams[0]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("board, clock_hz, file, bel", [
+    ("icebreaker", 24_000_000, "top.bin", "ICESTORM_PLL"),
+    ("icesugar", 24_000_000, "top.bin", "ICESTORM_PLL"),
+    ("icesugar_pro", 50_000_000, "top.bit", "EHXPLLL"),
+])
+def test_bitstreams_of_other_boards(tmp_path, board, clock_hz, file, bel):
+    found = find_board(board)
+    platform = found.platform(found.default_device)
+    verilog = generate(Echo(), name=ACCELERATOR, platform=platform)
+    report = implement(verilog, platform, clock_hz=clock_hz, seed=1, directory=tmp_path)
+    clock, = report["fmax"].values()
+    assert clock["constraint"] == pytest.approx(clock_hz / 1e6, rel=1e-3)
+    assert report["utilization"][bel]["used"] == 1
+    assert (tmp_path / file).stat().st_size > 10_000
+
+
 @pytest.mark.parametrize("flatten", [True, False])
 def test_statistics_of_a_synthesis(verilog, tmp_path, flatten):
-    stat = synthesise(verilog, directory=tmp_path / "synthesis", flatten=flatten)
+    stat = synthesise(verilog, "LFE5U-85F", directory=tmp_path / "synthesis", flatten=flatten)
     cells = count_cells(stat["design"]["num_cells_by_type"])
     assert cells["ebr"] == 1
     assert cells["ff"] == 33
@@ -78,9 +95,20 @@ def test_statistics_of_a_synthesis(verilog, tmp_path, flatten):
     assert set(stat["modules"]) == {f"\\{module}" for module in modules}
 
 
+def test_logic_cells_are_those_of_an_ice40(verilog, tmp_path):
+    assert logic_cells(verilog, platform(), directory=tmp_path) is None
+    board = find_board("icebreaker").platform("UP5K")
+    cells = logic_cells(verilog, board, directory=tmp_path)
+    stat = synthesise(verilog, board.device, directory=tmp_path, flatten=True)
+    counted = count_cells(stat["design"]["num_cells_by_type"])
+    assert counted["ff"] == 33
+    assert counted["ebr"] == 2      # 1,024 bytes in blocks of 512
+    assert max(counted["lut4"], 33) <= cells <= counted["lut4"] + 33
+
+
 def test_failing_tool_is_one_line_with_its_log(tmp_path):
     with pytest.raises(ToolError, match=r"ERROR.*\(log: .*yosys\.log\)") as error:
-        synthesise("module nonsense(", directory=tmp_path, flatten=True)
+        synthesise("module nonsense(", "LFE5U-85F", directory=tmp_path, flatten=True)
     assert "\n" not in str(error.value)
 
 

@@ -223,7 +223,8 @@ def test_command_is_found_and_ends_cleanly(end):
 
 
 @pytest.mark.parametrize("options, complaint", [
-    (["--board", "ulx4s"], "Board must be one of ulx3s, not ulx4s"),
+    (["--board", "ulx4s"],
+     "Board must be one of ulx3s, icebreaker, icesugar, icesugar_pro, not ulx4s"),
     (["--baud", "20000000"], "Clock must be at least 8 times the 20000000 baud"),
     (["--rows", "5"], "Rows must be 4 to 32"),
     (["--model", "nothing.npz"], "nothing.npz: no such model file")])

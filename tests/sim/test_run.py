@@ -17,7 +17,8 @@ def no_simulation(monkeypatch):
 
 
 @pytest.mark.parametrize("options, message", [
-    (["--board", "ulx4s"], "Board must be one of ulx3s, not ulx4s"),
+    (["--board", "ulx4s"],
+     "Board must be one of ulx3s, icebreaker, icesugar, icesugar_pro, not ulx4s"),
     (["--device", "95F"], "Device of ULX3S must be one of 12F, 25F, 45F, 85F, not 95F"),
     (["--clock", "77"], "Output of the PLL must be a frequency that it can make of 25 MHz"),
     (["--rows", "5"], "Rows must be 4 to 32 and a multiple of the 2 requantisers, not 5"),

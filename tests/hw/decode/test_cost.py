@@ -22,7 +22,7 @@ from sw.format.target import Target, tans_lanes
 def test_estimate_is_what_yosys_finds(tmp_path, shape):
     verilog = generate(Decoder(Target(decoder=shape)), name=ACCELERATOR,
                        platform=find_board("ulx3s").platform("85F"))
-    stat = synthesise(verilog, directory=tmp_path, flatten=True)
+    stat = synthesise(verilog, "LFE5U-85F", directory=tmp_path, flatten=True)
     cells = count_cells(stat["design"]["num_cells_by_type"])
     lut4, ebr = decoder_resources(shape)
     assert cells["lut4"] == pytest.approx(lut4, rel=LUT4_ERROR)

@@ -10,7 +10,8 @@ def step(kind, delay, start, end):
 def nextpnr_report(achieved, *, ebr=0, dsp=0):
     return {
         "fmax": {"clk": {"achieved": achieved, "constraint": 80}},
-        "utilization": {"DP16KD": {"used": ebr}, "MULT18X18D": {"used": dsp}},
+        "utilization": {"TRELLIS_COMB": {"used": 9}, "DP16KD": {"used": ebr},
+                        "MULT18X18D": {"used": dsp}},
         "critical_paths": [
             {"from": "<async>", "to": "posedge clk", "path": [step("routing", 99.0, "pin", "a")]},
             {"from": "posedge clk", "to": "posedge clk", "path": [
@@ -33,6 +34,17 @@ def test_fmax_is_the_least_of_what_applies(achieved, ebr, dsp, fmax, limit):
     assert timing["fmax_nextpnr_mhz"] == achieved
     assert timing["fmax_limit"].startswith(limit)
     assert timing["met"]
+
+
+@pytest.mark.parametrize("achieved, ebr, fmax, limit", [
+    (84.5, 1, 84.5, "nextpnr"), (160.0, 1, 150.0, "block RAM"), (200.0, 0, 185.0, "global clock"),
+])
+def test_limits_of_the_ice40_are_others(achieved, ebr, fmax, limit):
+    nextpnr = nextpnr_report(achieved) | {
+        "utilization": {"ICESTORM_LC": {"used": 9}, "ICESTORM_RAM": {"used": ebr}}}
+    timing = report_timing(nextpnr, clock_hz=80_000_000)
+    assert timing["fmax_mhz"] == fmax
+    assert timing["fmax_limit"].startswith(limit)
 
 
 def test_missed_clock_is_reported():
