@@ -33,7 +33,7 @@ test-slow: $(VENV)/ready-dev
 test-torch: $(VENV)/ready-dev
 	$(PIP) --editable ".[torch]"
 	$(BIN)/python -m pytest tests/sw/importers/test_pt2.py tests/sw/importers/test_torch.py \
-	    tests/sw/test_network.py tests/sw/test_zoo.py -m "not slow"
+	    tests/sw/test_network.py tests/sw/test_zoo.py tests/sw/predict/test_learned.py -m "not slow"
 	$(BIN)/python -m pytest tests/docs
 
 test-all: test
