@@ -293,7 +293,9 @@ def lanes_of_tans(content, shape, symbols, words):
 
 
 @pytest.mark.slow
-def test_a_lane_of_tans(prove, monkeypatch):
-    prove(lanes_of_tans(Content(monkeypatch), TansLanes(TansShape(8, 4), lanes=1, tables=1), 3, 2),
-          TansDecoder, depth=23, what=" of 1 lane and any table",
-          bug=("fills.eq(fills.init)", "fills.eq(fills.init - 1)"), within=TableRuns)
+@pytest.mark.parametrize("lanes, states, words, depth", [(1, 4, 2, 23), (2, 16, 5, 26)])
+def test_lanes_of_tans(prove, monkeypatch, lanes, states, words, depth):
+    shape = TansLanes(TansShape(8, states), lanes=lanes, tables=1)
+    prove(lanes_of_tans(Content(monkeypatch), shape, 3, words), TansDecoder, depth=depth,
+          what=f" of {lanes} lanes and any table", within=TableRuns,
+          bug=("fills.eq(fills.init)", "fills.eq(fills.init - 1)"))
