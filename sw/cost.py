@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from .cycles import Decoder
 from .format.lanes import TansLanes
-from .format.tables import RawShape
+from .format.tables import RawShape, RiceShape, RunLengthShape
 from .format.target import DecoderShape, Target
 from .image import Image
 
@@ -17,6 +17,9 @@ LUT4_ERROR = 0.08
 
 #: LUT4 and block RAMs by lanes of tANS: four tables of 256 states, 64 of them in turn, raw bits.
 TANS_RESOURCES = {1: (2377, 7), 2: (2629, 7), 4: (3266, 8), 8: (5581, 12)}
+
+#: LUT4 and block RAMs of codes without a table.
+PLAIN_RESOURCES = {"rice": (1039, 0), "runlength": (1056, 0)}
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ def decoder_resources(shape: DecoderShape) -> tuple[int, int]:
     """
     if isinstance(shape, RawShape):
         return 752, 0
+    if isinstance(shape, RiceShape | RunLengthShape):
+        return PLAIN_RESOURCES[shape.name]
     if isinstance(shape, TansLanes):
         return TANS_RESOURCES[shape.lanes]
     return 388 + 209 * shape.symbol_bits + 86 * shape.substreams, 1

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .codecs import rice
 from .codecs.huffman import HuffmanCodec, chunks
 from .codecs.tans import TansCodec
 from .format.lanes import TansLanes
 from .format.schedule import Dataflow, ScheduleRecord
-from .format.tables import GROUP, PrefixTable, RawShape, TansCode
+from .format.tables import (BLOCK, ESCAPE_BITS, GROUP, PlainCode, PrefixTable, RawShape, RiceCode,
+                            RiceShape, RunLengthShape, TansCode)
 from .format.target import DecoderShape, Target
 from .format.timing import (FETCH_CYCLES, JOB_CYCLES, RECORD_CYCLES, TABLE_CYCLES, WORD_BITS,
                             decoder_latency, drain_cycles, groups_ahead, output_cycles)
@@ -79,8 +81,13 @@ class Decoder:
             counts, groups = chunks(symbols, image.table)
         elif isinstance(image.table, TansCode) and lanes is not None:
             shape = lanes
-            ready = lane_steps(TansCodec(lanes).widths(symbols, image.table), lanes)
+            ready = lane_steps(TansCodec(lanes).widths(symbols, image.table), lanes,
+                               filter_sizes(image.table))
             counts, groups = np.full(len(ready), lanes.lanes), np.arange(len(ready))
+        elif isinstance(image.table, PlainCode):
+            shape = RiceShape() if isinstance(image.table, RiceCode) else RunLengthShape()
+            ready = np.arange(len(symbols)) + pauses(symbols, image.table)
+            counts, groups = np.ones(len(ready), np.int64), np.arange(len(ready))
         else:
             ready = np.arange(-(-len(symbols) // GROUP))
             counts, groups = np.full(len(ready), GROUP), np.arange(len(ready))
@@ -163,18 +170,39 @@ def predict(image: Image, target: Target) -> Prediction:
     return Prediction(tuple(layers))
 
 
-def lane_steps(widths: NDArray[np.uint8], lanes: TansLanes) -> NDArray[np.int64]:
+def pauses(symbols: NDArray[np.integer], table: PlainCode) -> NDArray[np.int64]:
+    """Return the cycles without a symbol before each of a code without a table.
+
+    Those are changes of the parameter, or the beginnings of blocks.
+    """
+    if isinstance(table, RiceCode):
+        _, widths = rice.fields_of(symbols.astype(np.uint8))
+        return np.cumsum(widths > ESCAPE_BITS)
+    return np.arange(len(symbols)) // BLOCK + 1
+
+
+def filter_sizes(table: TansCode) -> NDArray[np.int64]:
+    """Return the symbols of each filter."""
+    return np.concatenate([np.full(layer.filters, layer.size) for layer in table.layers])
+
+
+def lane_steps(widths: NDArray[np.uint8], lanes: TansLanes, filters: NDArray[np.int64]
+               ) -> NDArray[np.int64]:
     """Return when the lanes of tANS step on to each group, in cycles since the first could be.
 
     A step takes bits for all lanes. It can't be before there are the word that they begin in and
-    the two behind it, of which the memory delivers ``WORD_BITS`` a cycle.
+    the two behind it, of which the memory delivers ``WORD_BITS`` a cycle. One filter can begin in a
+    cycle.
     """
     padded = np.pad(widths, (0, -len(widths) % lanes.lanes)).reshape(-1, lanes.lanes)
     taken = np.append(np.full(lanes.turns, lanes.lanes * lanes.code.table_bits),
                       padded.sum(axis=1, dtype=np.int64))
     begun = (np.cumsum(taken) - taken) // lanes.word_bits
-    steps = np.arange(len(taken))
-    waits = np.maximum.accumulate(begun * (lanes.word_bits // WORD_BITS) - steps)
+    begins = (np.cumsum(filters) - filters) // lanes.lanes
+    durations = np.maximum(1, np.bincount(begins, minlength=len(padded)))
+    steps = np.append(np.arange(lanes.turns), lanes.turns + np.cumsum(durations) - durations)
+    cycles = lanes.word_bits // WORD_BITS
+    waits = np.maximum.accumulate(begun * cycles + 2 * (cycles - 1) - steps)
     return (steps + np.maximum(waits, 0))[lanes.turns:] - lanes.turns
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .codecs import (CODECS, Codec, Decoder, HuffmanCodec, RawCodec, TansCodec, codec_name, decode,
+from .codecs import (CODECS, Codec, Decoder, HuffmanCodec, RawCodec, TansCodec, decode,
                      layer_bits)
 from .format.lanes import TansLanes
 from .format.layers import MOST_SHIFT, RECORDS, LayerDescriptor, Operation
@@ -22,7 +22,7 @@ from .format.sections import (HEADER_WORDS, MAX_WORDS, FormatError, Section, che
                               unpack_network)
 from .format.tables import (CODEBOOK_ENTRIES, RAW_WIDTHS, UNSCHEDULED_RAW_WIDTHS, WIDE_RAW_BITS,
                             AutomatonShape, CodeTable, PlainCode, PrefixTable, RawShape, RawTable,
-                            TansCode, TansShape)
+                            RiceCode, RiceShape, RunLengthShape, TansCode, TansShape)
 from .format.target import DecoderShape, Target
 from .network import Layer, Network
 from .predict.coding import coded_arrays, restore
@@ -163,8 +163,7 @@ def build_image(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbo
                                           if layer.weights is not None])
         grids = [Grid(zigzag(256), ONE)] * len(arrays)
         symbols = [zigzag_symbols(array) for array in arrays]
-    table, coded, codebooks = code(grids, symbols, decoder,
-                                   RAW_WIDTHS if target else UNSCHEDULED_RAW_WIDTHS)
+    table, coded, codebooks = code(grids, symbols, decoder, scheduled=target is not None)
     numbers = iter(grid.codebook if codebooks and not predicted else 0 for grid in grids)
     descriptors = tuple(replace(layer.descriptor, codebook=next(numbers, 0))
                         if layer.weights is not None else layer.descriptor
@@ -228,8 +227,8 @@ def pack_sections(sections: dict[Section, bytes], target: Target | None) -> byte
     return image
 
 
-def code(grids: Sequence[Grid], symbols: Sequence[Symbols], decoder: Decoder,
-         raw_widths: tuple[int, ...]) -> tuple[CodeTable, bytes, list[tuple[int, ...]]]:
+def code(grids: Sequence[Grid], symbols: Sequence[Symbols], decoder: Decoder, *,
+         scheduled: bool) -> tuple[CodeTable, bytes, list[tuple[int, ...]]]:
     if not symbols:
         return RawTable(8), b"", []
     books = shared_codebooks(grids)
@@ -240,7 +239,7 @@ def code(grids: Sequence[Grid], symbols: Sequence[Symbols], decoder: Decoder,
         entries = 0 if plain_values else longest + -longest % 4
         values: Sequence[NDArray[np.integer]] = symbols
         codec: Codec[Any] = CODECS[decoder.name]
-        if isinstance(decoder, TansLanes) and entries > CODEBOOK_ENTRIES:
+        if scheduled and entries > CODEBOOK_ENTRIES:
             raise ValueError(f"Codebook of a target must have at most {CODEBOOK_ENTRIES} entries "
                              f"for {decoder.name}, not {entries}")
         if isinstance(decoder, TansShape | TansLanes):
@@ -253,7 +252,7 @@ def code(grids: Sequence[Grid], symbols: Sequence[Symbols], decoder: Decoder,
         if plain_values:
             return table, coded, []
     elif isinstance(decoder, RawShape):
-        raw = RawCodec(raw_widths)
+        raw = RawCodec(RAW_WIDTHS if scheduled else UNSCHEDULED_RAW_WIDTHS)
         plain = raw.fit(symbols)
         if plain.symbol_bits == 8:
             weights = [grid.integers(chosen).ravel()
@@ -488,8 +487,6 @@ def retarget(image: bytes, target: Target) -> bytes:
     if split_code(sections[Section.CODE])[0] is not None:
         raise ScheduleError("image has predictors, which no target runs")
     table = unpack_code(sections[Section.CODE], filters_of(descriptors))
-    if isinstance(table, PlainCode):
-        raise ScheduleError(f"image is coded with {codec_name(table)}, which no target decodes")
     if isinstance(table, RawTable) and table.symbol_bits not in RAW_WIDTHS:
         raise ScheduleError(f"image has raw symbols of {table.symbol_bits} bits, which no target "
                             f"decodes")
@@ -506,6 +503,9 @@ def decodes(decoder: DecoderShape, table: CodeTable) -> bool:
     """Return whether a target's decoder reads data of a table."""
     if isinstance(table, TansCode):
         return isinstance(decoder, TansLanes) and decoder.holds(table)
+    if isinstance(table, PlainCode):
+        own = RiceShape() if isinstance(table, RiceCode) else RunLengthShape()
+        return decoder == own and table.entries <= CODEBOOK_ENTRIES
     return decoder == (table.shape if isinstance(table, PrefixTable) else RawShape())
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .codecs import Decoder, RawCodec, decode
 from .format.arrays import ArrayDescriptor, holds_arrays, pack_arrays, unpack_arrays
 from .format.sections import (FormatError, Section, pack_code, unpack_code, unpack_header)
-from .format.tables import (UNSCHEDULED_RAW_WIDTHS, WIDE_RAW_BITS, AutomatonShape, CodeTable,
+from .format.tables import (WIDE_RAW_BITS, AutomatonShape, CodeTable,
                             RawShape, RawTable)
 from .image import (NO_TARGET, Image, Sized, code, integers_of, pack_sections, read_bytes,
                     read_image, unpack_codebooks, unpack_sections)
@@ -124,7 +124,7 @@ def code_arrays(grids: Sequence[Grid | LinearGrid], symbols: Sequence[Symbols], 
                 ) -> tuple[CodeTable, bytes, list[tuple[int, ...]]]:
     narrow = [grid for grid in grids if isinstance(grid, Grid)]
     if len(narrow) == len(grids):
-        return code(narrow, symbols, decoder, UNSCHEDULED_RAW_WIDTHS)
+        return code(narrow, symbols, decoder, scheduled=False)
     if not isinstance(decoder, RawShape):
         raise ValueError(f"Weights of {WIDE_RAW_BITS} bits must be coded raw")
     table = RawTable(WIDE_RAW_BITS)

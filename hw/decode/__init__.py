@@ -1,19 +1,17 @@
 """Decoders: from coded data to weights."""
 
 from sw.format.lanes import TansLanes
-from sw.format.tables import (AutomatonShape, PrefixTable, RawShape, RawTable, RiceCode,
-                              RunLengthCode, TansCode)
+from sw.format.tables import (AutomatonShape, PrefixTable, RawShape, RawTable, RiceCode, RiceShape,
+                              RunLengthCode, RunLengthShape, TansCode)
 
 from .interleaved import InterleavedDecoder
+from .plain import PlainDecoder
 from .prefix import PrefixDecoder
 from .raw import RawDecoder
 
 
-__all__ = ["DECODERS", "SOFTWARE_ONLY"]
+__all__ = ["DECODERS"]
 
-
-#: What stands for a decoder where there is none in gateware.
-SOFTWARE_ONLY = "software only"
 
 #: What decodes data of each code table, or is built for each decoder shape.
 DECODERS = {
@@ -21,8 +19,10 @@ DECODERS = {
     PrefixTable: PrefixDecoder,
     RawShape: RawDecoder,
     RawTable: RawDecoder,
-    RiceCode: SOFTWARE_ONLY,
-    RunLengthCode: SOFTWARE_ONLY,
+    RiceCode: PlainDecoder,
+    RiceShape: PlainDecoder,
+    RunLengthCode: PlainDecoder,
+    RunLengthShape: PlainDecoder,
     TansCode: InterleavedDecoder,
     TansLanes: InterleavedDecoder,
 }

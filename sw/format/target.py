@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 
 from .lanes import LANES, TansLanes
-from .tables import GROUP, AutomatonShape, RawShape, TansShape
+from .tables import GROUP, AutomatonShape, RawShape, RiceShape, RunLengthShape, TansShape
 
 
 __all__ = ["LARGE", "PRESETS", "DecoderShape", "Target", "alternatives", "decoder_shapes",
@@ -14,7 +14,7 @@ __all__ = ["LARGE", "PRESETS", "DecoderShape", "Target", "alternatives", "decode
 
 
 #: Shapes of the decoders that a target can have.
-DecoderShape = RawShape | AutomatonShape | TansLanes
+DecoderShape = RawShape | AutomatonShape | TansLanes | RiceShape | RunLengthShape
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,8 @@ def decoder_shapes(target: Target) -> dict[str, DecoderShape]:
     """
     lanes = 8 if target.columns == 8 else 4 if target.rows >= 8 else 2
     shapes: dict[str, DecoderShape] = {
-        "tans": tans_lanes(lanes), "huffman": AutomatonShape(), "raw": RawShape()}
+        "tans": tans_lanes(lanes), "huffman": AutomatonShape(), "raw": RawShape(),
+        "rice": RiceShape(), "runlength": RunLengthShape()}
     return {codec: target.decoder if type(target.decoder) is type(shape) else shape
             for codec, shape in shapes.items()}
 

@@ -2,7 +2,7 @@
 
 from .lanes import TansLanes
 from .schedule import RECORD_WORDS
-from .tables import GROUP, MAX_CODE_LENGTH, AutomatonShape, RawShape
+from .tables import GROUP, MAX_CODE_LENGTH, AutomatonShape, RawShape, RiceShape, RunLengthShape
 from .target import DecoderShape, Target
 
 
@@ -53,6 +53,8 @@ def decoder_latency(shape: DecoderShape) -> int:
     """
     if isinstance(shape, RawShape):
         return 4
+    if isinstance(shape, RiceShape | RunLengthShape):
+        return 7
     if isinstance(shape, TansLanes):
         # Where few lanes take few bits, words are shifted in parts, for a step more.
         in_parts = 2 * shape.lanes * shape.symbol_bits <= shape.word_bits
@@ -82,7 +84,7 @@ def groups_ahead(shape: DecoderShape) -> int:
     """
     if isinstance(shape, RawShape):
         return 1
-    if isinstance(shape, TansLanes):
+    if isinstance(shape, TansLanes | RiceShape | RunLengthShape):
         return 2
     assert isinstance(shape, AutomatonShape)
     turns = -(-(GROUP * MAX_CODE_LENGTH - 1) // shape.step_bits)

@@ -10,12 +10,13 @@ import pytest
 from hw.engine.engine import Engine
 from sim.simulation import Part, simulate
 from sim.verilator import compile_for_cocotb, run_cocotb
+from sw.compression import compress
 from sw.cycles import predict
 from sw.format.layers import Operation
 from sw.format.sections import HEADER_WORDS, Section, unpack_header
 from sw.format.status import Error
-from sw.format.tables import AutomatonShape, RawShape
-from sw.format.target import Target
+from sw.format.tables import AutomatonShape, RawShape, RiceShape, RunLengthShape
+from sw.format.target import Target, tans_lanes
 from sw.image import build_image
 from tests.sim.networks import SHARES, random_network
 
@@ -26,6 +27,8 @@ TARGETS = {
     "8x4": Target(),
     "4x4": Target(rows=4, requantisers=1, decoder=RawShape()),
     "8x8": Target(columns=8, requantisers=4, decoder=AutomatonShape(4, 6)),
+    "8x4, rice": Target(decoder=RiceShape()),
+    "8x4, runlength": Target(decoder=RunLengthShape()),
 }
 
 #: Networks of 1 to 4 layers that each of the targets runs.
@@ -98,3 +101,16 @@ def test_flipped_bits_are_refused(verilog_of, tmp_path):
         else:
             expected = Error.SECTION_CRC
         assert error == expected, byte
+
+
+@pytest.mark.parametrize("lanes", [8, *(pytest.param(lanes, marks=pytest.mark.slow)
+                                       for lanes in (1, 2, 4))])
+def test_digits_with_lanes_of_tans(lanes, verilog_of, tmp_path):
+    target = Target(columns=8, decoder=tans_lanes(lanes))
+    found = compress("digits", codec="tans", target=target)
+    x = np.random.default_rng(lanes).integers(-128, 128, (20, *found.network.input_shape), np.int8)
+    simulation, = simulate(
+        [Part(found.data, x)], target=target, verilog=verilog_of(Engine(target), "engine"),
+        top="engine", bench="sim.benches.engine", clock_hz=CLOCK_HZ, baud=0, directory=tmp_path)
+    assert simulation.exact == simulation.n == 20
+    assert simulation.cycles == pytest.approx(predict(simulation.image, target).cycles, rel=0.01)

@@ -46,3 +46,26 @@ def test_networks_are_bit_exact_and_on_time(count, verilog_of, tmp_path):
         assert simulation.cycles == pytest.approx(predict(simulation.image, target).cycles,
                                                   rel=0.03)
         assert len(np.unique(simulation.expected)) > 1
+
+
+@pytest.mark.slow
+def test_eight_lanes_of_tans(verilog_of, tmp_path):
+    # Visual wake words and keyword spotting losslessly; anomaly detection in 0.35 ms.
+    parts = []
+    for model, name, choices in (("vww_96_int8", "vww", {"quantiser": "uniform"}),
+                                 ("kws_ref_model", "kws", {"quantiser": "uniform"}),
+                                 ("ad01_int8", "ad", {"bits": 3.3})):
+        found = compress(shared_file(f"models/{model}.tflite"), codec="tans",
+                         target=LARGE["ulx3s", "85F"], **choices)
+        x = inputs_of(name, np.random.default_rng(0), 2)
+        parts.append(Part(found.data, x.reshape(2, *found.network.input_shape)))
+    target = found.target
+    assert target.transfer_weights == 8
+    simulations = simulate(
+        parts, target=target, verilog=verilog_of(Engine(target), "engine"), top="engine",
+        bench="sim.benches.engine", clock_hz=100_000_000, baud=0, directory=tmp_path)
+    for simulation in simulations:
+        assert simulation.exact == simulation.n == 2
+        assert simulation.cycles == pytest.approx(predict(simulation.image, target).cycles,
+                                                  rel=0.03)
+    assert simulations[-1].cycles < 35_000

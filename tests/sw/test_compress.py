@@ -232,8 +232,6 @@ def test_command_prints_json(small, tmp_path, capsys):
     (["digits", "--quantiser", "codebook", "--clusters", "129"], "must be 2 to 128, not 129"),
     (["digits", "--quantiser", "codebook", "--bits", "6", "--codec", "huffman"],
      "An automaton of 32 symbols can't decode 64"),
-    (["digits", "--codec", "rice"], "tans, huffman, raw or auto for a target, not rice"),
-    (["digits", "--codec", "runlength"], "tans, huffman, raw or auto for a target, not runlength"),
     (["digits", "--lossless"], "digits: only an int8 network has integers to be kept"),
     (["digits", "--lossless", "--prune", "0.5"], "Integers must be kept without --prune"),
     (["digits", "--prune", "1"], "must be 0 or more and below 1, not 1"),

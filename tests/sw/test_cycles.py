@@ -166,8 +166,12 @@ def test_larger_arrays_take_fewer_cycles():
 def test_lanes_of_tans_step_as_their_words_come(lanes):
     shape = tans_lanes(lanes)
     # Few bits: a group a cycle from the states on. Many: as fast as words come.
-    steps = lane_steps(np.full(80 * lanes, 1, np.uint8), shape)
+    whole = np.array([80 * lanes])
+    steps = lane_steps(np.full(80 * lanes, 1, np.uint8), shape, whole)
     assert 0 <= steps[0] <= 64 * 8 // 32
     assert (np.diff(steps) == 1).all()
-    steps = lane_steps(np.full(80 * lanes, 32 // lanes * 3, np.uint8), shape)
+    steps = lane_steps(np.full(80 * lanes, 32 // lanes * 3, np.uint8), shape, whole)
     assert (steps[-1] - steps[0]) / 79 == pytest.approx(3, rel=0.05)
+    # A filter a cycle.
+    steps = lane_steps(np.full(80 * lanes, 1, np.uint8), shape, np.full(40 * lanes, 2))
+    assert (np.diff(steps) == lanes // 2).all()

@@ -5,13 +5,17 @@ import struct
 from itertools import chain, repeat
 from typing import get_args, get_type_hints
 
+import numpy as np
 import pytest
 
 from hw.decode import DECODERS
 from hw.decode.decoder import Decoder
+from sw.codecs import CODECS, codec_name
 from sw.format.sections import pack_code
-from sw.format.tables import GROUP, AutomatonShape, CodeTable, RawShape, RawTable
+from sw.format.tables import (GROUP, AutomatonShape, CodeTable, PlainCode, RawShape, RawTable,
+                              RiceCode, RiceShape, RunLengthCode, RunLengthShape)
 from sw.format.target import Target
+from sw.quantize.grid import zigzag
 
 from ..streams import NEVER, receive, send
 from .reference import encode, expand, gaps, random_table, skewed_table, to_words
@@ -24,13 +28,23 @@ NEEDED = sum(kernel_rows * length for kernel_rows, length, _ in JOBS)
 SHAPES = [AutomatonShape(4, 4), AutomatonShape(3, 3), AutomatonShape(3, 3, 2)]
 
 
+def words_of(data):
+    return list(struct.unpack(f"<{len(data) // 4}I", data))
+
+
 class Content:
     """What an image holds of the weights: code, codebooks, coded data; and what they decode to."""
 
     def __init__(self, table, seed):
         rng = random.Random(seed)
-        if isinstance(table, RawTable):
-            entries = 16
+        entries = 16
+        if isinstance(table, PlainCode):
+            entries = table.entries
+            self.indices = np.minimum(np.random.default_rng(seed).geometric(
+                0.2, NEEDED) - 1, (entries or 256) - 1).tolist()
+            self.words = words_of(CODECS[codec_name(table)].encode(
+                np.array(self.indices), table))
+        elif isinstance(table, RawTable):
             self.indices = [rng.randrange(1 << table.symbol_bits) for _ in range(NEEDED)]
             self.words = to_words([index >> bit & 1 for index in self.indices
                                    for bit in range(table.symbol_bits)])
@@ -52,6 +66,8 @@ class Content:
                 yield [*weights, *repeat(0, GROUP - len(weights))], left <= GROUP
 
     def weight(self, index, codebook):
+        if isinstance(self.table, PlainCode) and not self.table.entries:
+            return zigzag(256)[index]
         if self.table == RawTable(8):
             return index - (index >> 7 << 8)
         return self.codebooks[codebook][index]
@@ -137,6 +153,14 @@ def test_weights_of_a_raw_code(simulate, longest_idle, longest_stall, width):
            idle=gaps(6, longest_idle), stall=gaps(7, longest_stall))
 
 
+@pytest.mark.parametrize("shape, code", [(RiceShape(), RiceCode),
+                                         (RunLengthShape(), RunLengthCode)])
+@pytest.mark.parametrize("longest_idle, longest_stall", [(0, 0), (3, 0), (0, 3)])
+def test_weights_of_codes_without_a_table(simulate, longest_idle, longest_stall, shape, code):
+    decode(simulate, shape, [Content(code(), 5), Content(code(20), 6)],
+           idle=gaps(6, longest_idle), stall=gaps(7, longest_stall))
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_another_image_follows(simulate, shape):
     decode(simulate, shape, [Content(random_table(shape, 8, runs=(2, 3, 30)), 9),
@@ -176,10 +200,13 @@ def test_garbage_keeps_flowing(simulate, seed):
 
 @pytest.mark.parametrize("table, pieces", [
     (RawTable(4), 0),
+    (RiceCode(), 3),                            # Four symbols a transfer, one a cycle.
+    (RunLengthCode(), 4),                       # And the beginning of a block.
     (skewed_table(AutomatonShape(3, 3)), 2),    # A group of 4 bits takes two turns.
 ])
 def test_latency(simulate, table, pieces):
-    shape = RawShape() if isinstance(table, RawTable) else table.shape
+    shape = {RawTable: RawShape(), RiceCode: RiceShape(), RunLengthCode: RunLengthShape()}.get(
+        type(table)) or table.shape
     dut = Decoder(Target(decoder=shape))
 
     async def testbench(ctx):
