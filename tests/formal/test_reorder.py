@@ -13,7 +13,7 @@ TURNS = 1 + -(-(4 * 2 - 1) // 2)
 
 
 def groups(cls):
-    """Steps of two substreams, as an automaton makes them: groups begin, and are complete later."""
+    """Return the bench: steps of two substreams, in which groups begin and are completed later."""
     bench = Bench(dut := cls(AutomatonShape(2, 2, 2)), any_history=True)
     m = bench.m
     result = dut.i[0].payload
