@@ -16,7 +16,7 @@ from sw.format.lanes import TansLanes
 from sw.format.schedule import RECORD_WORDS
 from sw.format.sections import HEADER_WORDS, Section
 from sw.format.status import Error
-from sw.format.tables import CODEBOOK_ENTRIES, RAW_ENTRIES
+from sw.format.tables import CODEBOOK_ENTRIES, RAW_ENTRIES, AutomatonShape, RawShape
 
 
 __all__ = ["Loader"]
@@ -170,10 +170,13 @@ class Loader(wiring.Component):
                 with m.Case(Section.SHIFT):
                     m.d.comb += self.channels.valid.eq(1)
 
-        codebook_entries = getattr(target.decoder, "symbols", RAW_ENTRIES)
-        code_words = CODE_WORDS
-        if isinstance(target.decoder, TansLanes):
-            codebook_entries, code_words = CODEBOOK_ENTRIES, TANS_CODE_WORDS
+        codebook_entries, code_words = CODEBOOK_ENTRIES, CODE_WORDS
+        if isinstance(target.decoder, AutomatonShape):
+            codebook_entries = target.decoder.symbols
+        elif isinstance(target.decoder, RawShape):
+            codebook_entries = RAW_ENTRIES
+        elif isinstance(target.decoder, TansLanes):
+            code_words = TANS_CODE_WORDS
         most_words = {
             Section.NETWORK: target.memory_words,
             Section.SCHEDULE: target.layers * RECORD_WORDS,
