@@ -14,6 +14,9 @@ __all__ = ["SCHEMA", "summary", "validate", "write"]
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "report.schema.json"
 
+#: The block that decodes weights, table loader, codebooks and repacker included.
+DECODER = "accelerator.engine.decoder"
+
 
 def validate(report):
     """Check ``report`` against the schema in docs/.
@@ -54,6 +57,11 @@ def summary(report):
     table.add_row("resources", ", ".join(
         f"{usage['used']:,} of {usage['available']:,} {name}"
         for name, usage in resources.items() if name != "by_block" and usage["available"]))
+    blocks = resources["by_block"]["blocks"]
+    if DECODER in blocks:
+        decoder, total = blocks[DECODER]["lut4"], sum(used["lut4"] for used in blocks.values())
+        table.add_row("decoder", f"{decoder:,} of {total:,} lut4, {percent(decoder / total)} "
+                      f"(synthesised block by block), {blocks[DECODER]['ebr']:,} ebr")
     table.add_row("clock", f"{timing['clock_mhz']:g} MHz {'met' if timing['met'] else 'MISSED'}: "
                   f"Fmax {timing['fmax_mhz']:.1f} MHz ({timing['fmax_limit']})")
     table.add_row("inference", f"{throughput['cycles_per_inference']:,} cycles "

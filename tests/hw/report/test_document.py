@@ -25,6 +25,7 @@ REPORT = {
         "lut4": USAGE, "ff": USAGE, "ebr": USAGE, "spram": {"used": 0, "available": 0},
         "dsp": USAGE,
         "by_block": {"method": "counted", "blocks": {
+            "accelerator.engine.decoder": {"lut4": 3, "ff": 5, "ebr": 6, "dsp": 0},
             "accelerator.mac": {"lut4": 1, "ff": 2, "ebr": 3, "dsp": 4}}}},
     "timing": {
         "clock_mhz": 80.0, "fmax_mhz": 90.0, "fmax_nextpnr_mhz": 90.0, "fmax_limit": "nextpnr",
@@ -94,6 +95,13 @@ def test_summary_gives_the_figures():
                    "40,000 cycles", "205.0 mW", "10 of 100 lut4", "45,000 cycles"):
         assert figure in text
     assert "spram" not in text
+
+
+def test_summary_tells_the_decoders_share():
+    assert "3 of 4 lut4, 75" in render(REPORT)
+    blocks = {"accelerator.mac": {"lut4": 1, "ff": 2, "ebr": 3, "dsp": 4}}
+    assert "block by block" not in render(changed(
+        "resources", "by_block", value={"method": "counted", "blocks": blocks}))
 
 
 def test_summary_tells_of_what_is_missing():
