@@ -33,6 +33,8 @@ class Bench(Elaboratable):
         It is the first cycle.
     sinks : int
         Streams that a sink takes. Wires ``sink0_valid``, ``sink0_ready``, ... tell them apart.
+    bound : int
+        The most cycles of all calls of `within`.
     """
 
     def __init__(self, dut, *, any_history=False):
@@ -49,7 +51,7 @@ class Bench(Elaboratable):
         else:
             m.submodules.dut = ResetInserter(self.begins)(dut)
         m.d.sync += self.first.eq(0)
-        self.sinks = self.frees = 0
+        self.sinks = self.frees = self.bound = 0
 
     def elaborate(self, platform):
         return self.m
@@ -135,6 +137,7 @@ class Bench(Elaboratable):
         The bound of a deadlock: none can be longer. Where ``goal`` is the ``valid`` of a stream
         whose sink may stall for ever, ``valid`` doesn't wait for ``ready`` in any other cycle.
         """
+        self.bound = max(self.bound, cycles)
         waited = Signal(range(cycles + 2))
         with self.m.If(goal | self.begins):
             self.m.d.sync += waited.eq(0)

@@ -25,6 +25,9 @@ def prove(tools, tmp_path, record_property):
     def prove(bench, cls, *, depth, bug, small=None, within=None, bug_depth=None, what=""):
         def attempt(cls, mode, depth):
             made = bench(cls)
+            if made.bound + 2 > depth:
+                raise ValueError(f"Depth must be {made.bound + 2} or more, or a wait of "
+                                 f"{made.bound} cycles can't be too long, not {depth}")
             run(made, tools=tools, folder=tmp_path / f"{next(numbers)}", mode=mode, depth=depth)
             return made
 

@@ -238,8 +238,6 @@ def automaton(content, turns):
         given = bench.sink(dut.o)
         came = check(bench, given, dut.o.payload.as_value(), reference.groups,
                      lambda group: group.symbols.as_value())
-        # A group has 12 bits at most, in 6 turns of its substream.
-        bench.within(2 * 6 + dut.latency + 2, dut.o.valid, while_=dut.i.valid)
         bench.reaches(given & (came == 1) & (dut.o.payload.as_value() == 0b11_00_10_01))
         return bench
     return bench
