@@ -206,7 +206,7 @@ CORES = (
     *(AutomatonCore(AutomatonShape(*shape)) for shape in ((4, 6, 4), (5, 4, 4), (5, 5, 4))),
     *(TansCore(TansLanes(TansShape(8, states), lanes=lanes))
       for lanes, states in ((1, 8), (1, 64), (2, 64), (4, 64), (8, 64), (8, 128))),
-    TansCore(TansLanes(TansShape(8, 128), lanes=8, tables=1, tuple_size=4)),
+    TansCore(TansLanes(TansShape(8, 128), lanes=8, tuple_size=4)),
 )
 
 #: For an iCE40, whose block RAM doesn't hold the table of an automaton.

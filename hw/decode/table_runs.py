@@ -65,22 +65,18 @@ class TableRuns(wiring.Component):
         lanes = self.lanes.lanes
         choice = self.payload
 
-        # Choices that a run fills if it begins one, and whether these are none or one.
+        # Choices that a run fills if it begins one, less 2.
         m.submodules.runs = runs = StreamRegister(data.StructLayout({
             "table": range(self.lanes.tables),
+            "more": signed(17 - exact_log2(lanes)),
             "phase": exact_log2(lanes),
-            "fills": 16 - exact_log2(lanes),
-            "none": 1,
-            "one": 1,
             "last": 1,
         }))
         run = runs.o.payload
         m.d.comb += [
             runs.i.valid.eq(self.i.valid),
             runs.i.payload.table.eq(self.i.payload.table),
-            Cat(runs.i.payload.phase, runs.i.payload.fills).eq(self.i.payload.count),
-            runs.i.payload.none.eq(runs.i.payload.fills == 0),
-            runs.i.payload.one.eq(runs.i.payload.fills == 1),
+            Cat(runs.i.payload.phase, runs.i.payload.more).eq(self.i.payload.count - 2 * lanes),
             runs.i.payload.last.eq(self.i.payload.last),
             self.i.ready.eq(runs.i.ready),
         ]
@@ -88,25 +84,20 @@ class TableRuns(wiring.Component):
         stage = Signal(Stage)
         table = Signal.like(run.table)      # Of the last run.
         phase = Signal.like(run.phase)      # Lanes of the next choice that it has as well.
-        # Choices are counted up from 2 and compared: fewer gates than to count down what is loaded.
-        # Those that begin are fewer than those that end by the steps to the first row, and one.
-        fills = Signal.like(run.fills, init=self.lanes.turns + 1)
-        count = Signal.like(run.fills, init=2 + self.skipped + 1)
-        none = Signal()                     # None is left of those that it fills by itself.
-        one = Signal()
+        more = Signal.like(run.more, init=self.lanes.turns - self.skipped - 2)
         # Besides, there is the choice that the run before has begun.
         begun = Signal()
         first = Signal()                    # None has been taken since symbols ended.
 
-        final = Mux(begun, none, one)
+        final = more[-1] & (more[0] ^ begun)
         ends = stage == Stage.ENDS
         above = Cat(phase <= lane for lane in range(lanes))
         m.d.comb += [
-            self.valid.eq(~none | begun),
+            self.valid.eq(~more[-1] | more[0] | begun),
             choice.begins.eq(stage == Stage.BEGINS),
             choice.live.eq(Mux(ends, first & (phase != 0), stage != Stage.BEGINS)),
             choice.ended.eq(Mux(ends, Mux(first, above, ~(final.replicate(lanes) & above)), 0)),
-            choice.last.eq(ends & (none | one)),
+            choice.last.eq(ends & more[-1]),
         ]
 
         spent = ~self.valid | final & self.take
@@ -118,23 +109,21 @@ class TableRuns(wiring.Component):
             comes.eq(runs.o.valid & runs.o.ready),
             checks.eq(spent & (stage == Stage.LAST_RUN)),
             next_phase.eq(run.phase + phase),
-            self.next_valid.eq(~spent | checks | comes & (~run.none | next_phase[-1])),
+            self.next_valid.eq(~spent | checks | comes & (
+                ~run.more[-1] | run.more[0] | next_phase[-1])),
         ]
 
         with m.If(comes):
             m.d.sync += [
                 table.eq(run.table),
                 phase.eq(next_phase),
-                fills.eq(run.fills),
-                none.eq(run.none),
-                one.eq(run.one),
+                more.eq(run.more),
                 begun.eq(next_phase[-1]),
                 stage.eq(Mux(run.last, Stage.LAST_RUN, Stage.RUNS)),
             ]
         with m.Elif(checks):
             m.d.sync += [
-                none.eq(0),
-                one.eq(0),
+                more.eq(self.lanes.turns - 1),
                 begun.eq(0),
                 first.eq(1),
                 stage.eq(Stage.ENDS),
@@ -145,16 +134,7 @@ class TableRuns(wiring.Component):
                 first.eq(0),
             ]
             with m.If(self.valid & ~begun):
-                m.d.sync += [
-                    count.eq(count + 1),
-                    none.eq(one),
-                    one.eq(count == fills),
-                ]
-        # Behind all else, so that they become resets of flip-flops instead of gates.
-        with m.If(comes | checks):
-            m.d.sync += count.eq(2)
-        with m.If(checks):
-            m.d.sync += fills.eq(fills.init)
+                m.d.sync += more.eq(more - 1)
         for lane in range(lanes):
             # Lanes below belong to earlier runs, to several of them if these are short.
             with m.If(comes & above[lane]):
