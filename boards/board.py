@@ -26,6 +26,8 @@ class Board:
         What openFPGALoader calls the board; None if it doesn't know it.
     flash_only : bool
         It is only programmed for good.
+    resources : tuple
+        Resources that amaranth-boards leaves out.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Board:
     default_device: str
     loader: str | None
     flash_only: bool = False
+    resources: tuple[Any, ...] = ()
 
     def platform(self, device: str) -> Any:
         """Return a fresh platform for ``device``.
@@ -46,4 +49,6 @@ class Board:
         if device not in self.platforms:
             raise ValueError(f"Device of {self.title} must be one of {', '.join(self.platforms)}, "
                              f"not {device}")
-        return self.platforms[device]()
+        platform = self.platforms[device]()
+        platform.add_resources(self.resources)
+        return platform

@@ -2,11 +2,14 @@
 
 from amaranth import *
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.engine.engine import Engine
 from hw.link.host import HostLink
+from hw.memory.flash import FLASH_PINS
+
 from sw.format.status import State
+from sw.format.target import Memory
 
 
 __all__ = ["Accelerator"]
@@ -32,20 +35,19 @@ class Accelerator(wiring.Component):
         UART of the host link; idle high.
     leds : Out(8)
         Bit 0 ready, bit 1 loading or running, bit 2 failed.
+    flash : Out(FLASH_PINS)
+        The board's flash, if the target's memory is there.
     """
-
-    rx: In(1, init=1)
-    tx: Out(1, init=1)
-    leds: Out(8)
 
     def __init__(self, target, image=b"", *, clock_hz, baud):
         self.target = target
         self.image = image
         self.clock_hz = clock_hz
         self.baud = baud
-        self.engine = Engine(target, image)
+        self.engine = Engine(target, image, clock_hz=clock_hz)
         self.link = HostLink(target, clock_hz=clock_hz, baud=baud)
-        super().__init__()
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "leds": Out(8)}
+                         | ({"flash": Out(FLASH_PINS)} if target.memory is Memory.FLASH else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -55,6 +57,8 @@ class Accelerator(wiring.Component):
 
         m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx)]
         connect(m, link.image, engine.image)
+        if self.target.memory is Memory.FLASH:
+            connect(m, engine.flash, flipped(self.flash))
         connect(m, link.inputs, engine.inputs)
         connect(m, link.output_reads, engine.output_reads)
         connect(m, engine.outputs, link.outputs)

@@ -146,7 +146,8 @@ def implement_and_measure(site, model, target, calibration, compression, verilog
     def place_and_route():
         with stages.stage("synthesise, place and route"):
             return implement(verilog, site.platform(), clock_hz=site.clock_hz, seed=seed,
-                             directory=directory, preferences=site.preferences,
+                             memory=compression.target.memory, directory=directory,
+                             preferences=site.preferences,
                              places=site.floorplan(compression.target), stop=stop)
 
     def measure():

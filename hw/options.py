@@ -6,7 +6,7 @@ from pathlib import Path
 
 from boards import BOARDS, find_board
 from sw.format.link import BAUD
-from sw.format.target import PRESETS
+from sw.format.target import PRESETS, Memory
 from sw.options import add_compression_options, add_size_options, resize
 from sw.plan import Plan
 
@@ -25,6 +25,9 @@ def add_accelerator_options(parser):
                         help="clock in MHz (default: %(default)s)")
     parser.add_argument("--baud", type=int, default=BAUD, metavar="RATE",
                         help="bits a second of the serial line (default: %(default)s)")
+    parser.add_argument("--memory", type=Memory, choices=list(Memory), default=Memory.BLOCK_RAM,
+                        help="where the image is: block RAM, or the board's flash, from which "
+                             "coded data are read anew in each run (default: %(default)s)")
     add_size_options(parser)
     parser.add_argument("--model", default="digits", metavar="NAME|FILE",
                         help="network that ships, or a model file (default: %(default)s)")
@@ -82,4 +85,8 @@ def read_target(arguments, site):
         known = ", ".join(f"{board} {device}" for board, device in PRESETS)
         raise ValueError(f"Accelerator must be for one of {known}, "
                          f"not {site.board.name} {site.device}")
-    return resize(PRESETS[site.board.name, site.device], arguments)
+    if arguments.memory is Memory.FLASH and not site.board.resources:
+        raise ValueError(f"Memory flash must be on a board with its pins, ulx3s, "
+                         f"not {site.board.name}")
+    preset = PRESETS[site.board.name, site.device].with_memory(arguments.memory)
+    return resize(preset, arguments)

@@ -6,6 +6,7 @@ from pathlib import Path
 from boards import Board
 from sim.simulation import Part, count_toggles, simulate
 from sw.format.link import BAUD
+from sw.format.target import Memory
 
 from .accelerator import Accelerator
 from .floorplan import floorplan
@@ -71,7 +72,7 @@ class Site:
         return floorplan(target, self.platform().device)
 
     def elaborate(self, target, image):
-        """Return the Verilog of an accelerator with ``image`` in its memory.
+        """Return the Verilog of an accelerator with ``image`` in its block RAM, if it is there.
 
         Raises
         ------
@@ -79,6 +80,8 @@ class Site:
             If the device lacks hard blocks for it.
         """
         platform = self.platform()
+        if target.memory is not Memory.BLOCK_RAM:
+            image = b""
         accelerator = Accelerator(target, image, clock_hz=self.clock_hz, baud=self.baud)
         verilog = generate(accelerator, name=ACCELERATOR, platform=platform)
         fit(hard_blocks(verilog), platform.device)
@@ -110,7 +113,8 @@ class Site:
             If it fails.
         """
         saif = directory / "inference.saif"
-        count_toggles(verilog, top=ACCELERATOR, image=compression.image, target=compression.target,
+        count_toggles(verilog, top=ACCELERATOR, image=compression.image,
+                      flash=compression.data, target=compression.target,
                       x=compression.network.quantise_input(x), clock_hz=self.clock_hz,
                       baud=self.baud, saif=saif, contents=None if resident else compression.data)
         return flip_flop_toggles(saif.read_text(), verilog, top=ACCELERATOR)

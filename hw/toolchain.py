@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from threading import Event
 
+from sw.format.target import Memory
+
 from .report.resources import count_cells, fit
 from .top import ACCELERATOR, Top
 
@@ -87,8 +89,8 @@ def program(variable):
     return str(Path(sys.executable).with_name(PROGRAMS[variable]))
 
 
-def implement(verilog, platform, *, clock_hz, seed, directory, preferences="", places=None,
-              stop=None):
+def implement(verilog, platform, *, clock_hz, seed, directory, memory=Memory.BLOCK_RAM,
+              preferences="", places=None, stop=None):
     """Synthesise, place, route and pack; everything lands in ``directory``.
 
     The bitstream is ``top.bit``, or ``top.bin`` for an iCE40.
@@ -107,6 +109,8 @@ def implement(verilog, platform, *, clock_hz, seed, directory, preferences="", p
         Of place-and-route.
     directory : Path
         Where tools work and leave their logs.
+    memory : Memory
+        Where the accelerator's image is.
     preferences : str
         What else the constraint file holds.
     places : dict of str to str, optional
@@ -135,7 +139,7 @@ def implement(verilog, platform, *, clock_hz, seed, directory, preferences="", p
     # second connection that it makes there.
     router = "router2" if places else "router1"
     plan = platform.prepare(
-        Top(clock_hz=clock_hz), "top", emit_src=False, synth_opts=flow.options,
+        Top(clock_hz=clock_hz, memory=memory), "top", emit_src=False, synth_opts=flow.options,
         nextpnr_opts=f"--seed {seed} --router {router} --report nextpnr.json --timing-allow-fail",
         script_after_synth=STATISTICS, **{flow.preferences: preferences})
     directory.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,10 @@ from amaranth import *
 from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
 
+from sw.format.target import Memory
+
 from .primitives.pll import find_pll
+from .primitives.usrmclk import USRMCLK
 
 
 __all__ = ["ACCELERATOR", "Top"]
@@ -26,10 +29,27 @@ class Top(Elaboratable):
     ----------
     clock_hz : int
         Clock of the accelerator.
+    memory : Memory
+        Where its image is: what else is at its pins.
     """
 
-    def __init__(self, *, clock_hz):
+    def __init__(self, *, clock_hz, memory=Memory.BLOCK_RAM):
         self.clock_hz = clock_hz
+        self.memory = memory
+
+    def flash(self, m, platform):
+        """Add the pins of the flash; return the accelerator's ports."""
+        pins = platform.request("flash", 0, dir="-")
+        clk, cs_n = Signal(), Signal()
+        o, oe, i = Signal(4), Signal(4), Signal(4)
+        m.submodules.flash_clk = clock = USRMCLK()
+        m.submodules.flash_cs = select = io.Buffer("o", pins.cs)
+        m.d.comb += [clock.clk.eq(clk), select.o.eq(~cs_n)]
+        for number in range(4):
+            m.submodules[f"flash_dq{number}"] = data = io.Buffer("io", pins.dq[number])
+            m.d.comb += [data.o.eq(o[number]), data.oe.eq(oe[number]), i[number].eq(data.i)]
+        return {"o_flash__clk": clk, "o_flash__cs_n": cs_n, "o_flash__o": o, "o_flash__oe": oe,
+                "i_flash__i": i}
 
     def elaborate(self, platform):
         m = Module()
@@ -59,6 +79,7 @@ class Top(Elaboratable):
             i_rx=rx.i,
             o_tx=tx.o,
             o_leds=leds,
+            **(self.flash(m, platform) if self.memory is Memory.FLASH else {}),
         )
 
         return m

@@ -3,12 +3,14 @@
 import argparse
 import signal
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
 from hw.options import add_accelerator_options, read_plan, read_site, read_target
 from sim.verilator import SimulationError
 from sim.virtual import Build, VirtualBoard
+from sw.format.target import Memory
 from sw.host.ports import offer
 
 
@@ -19,11 +21,30 @@ def interrupt(*_):
     raise KeyboardInterrupt
 
 
+def read_flash(arguments, target):
+    """Return the image that is asked for; None for the model's.
+
+    Raises
+    ------
+    ValueError
+        If there is no flash for it.
+    OSError
+        If it can't be read.
+    """
+    if arguments.image is None:
+        return None
+    if target.memory is not Memory.FLASH:
+        raise ValueError("--image needs --memory flash; sw.infer --image writes other memories")
+    return arguments.image.read_bytes()
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser(
         prog="python -m sim.board",
         description="Simulate a board and offer its serial port as a pseudo-terminal.")
     add_accelerator_options(parser)
+    parser.add_argument("--image", type=Path, metavar="FILE",
+                        help="image in its flash, with --memory flash (default: the model's)")
     arguments = parser.parse_args(argv)
     console = Console(highlight=False, soft_wrap=True)
     try:
@@ -31,7 +52,7 @@ def main(argv=None):
         build = Build(site, read_target(arguments, site), arguments.model, read_plan(arguments),
                       arguments.calibrate)
         with console.status("compiling the accelerator"):
-            virtual = VirtualBoard(build)
+            virtual = VirtualBoard(build, flash=read_flash(arguments, build.target))
         # A shell's job in the background ignores Ctrl-C unless it says otherwise.
         for end in (signal.SIGINT, signal.SIGTERM):
             signal.signal(end, interrupt)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from sim.chips import flash_options, with_chips
 from sim.verilator import (SimulationError, compile_board, compile_for_cocotb, run_cocotb)
 from sw import golden
 from sw.format.status import Counter
-from sw.format.target import Target
+from sw.format.target import Memory, Target
 from sw.host.client import Link, LinkError
 from sw.image import Image, read_image
 from sw.schedule import computed, place_activations
@@ -169,6 +170,8 @@ def simulate(parts, *, target: Target, verilog: str, top: str, bench: str, clock
     SimulationError
         If it doesn't compile, refuses an image, or hangs.
     """
+    digest = hashlib.sha256(verilog.encode()).hexdigest()
+    verilog, top = with_chips(verilog, top=top, target=target)
     folder = compile_for_cocotb(verilog, top=top)
     directory.mkdir(parents=True, exist_ok=True)
     images = [read_image(part.image, target=target) for part in parts]
@@ -192,8 +195,11 @@ def simulate(parts, *, target: Target, verilog: str, top: str, bench: str, clock
             })
         job_file = work / "job.json"
         job_file.write_text(json.dumps(job))
+        plusargs = []
+        if target.memory is Memory.FLASH:
+            plusargs = flash_options(parts[0].image, work / "flash.bin")
         run_cocotb(folder, top=top, bench=bench, testcase="run_job",
-                   environment={"HEADRACE_JOB": str(job_file)},
+                   environment={"HEADRACE_JOB": str(job_file)}, plusargs=plusargs,
                    log=directory / "simulation.log")
         results = dict(np.load(work / "results.npz"))
 
@@ -203,7 +209,7 @@ def simulate(parts, *, target: Target, verilog: str, top: str, bench: str, clock
             expected=expected_outputs(image, part.x),
             counters=results[f"counters{number}"], layer_ends=results[f"layer_ends{number}"],
             layer_waiting=results[f"layer_waiting{number}"],
-            rtl_sha256=hashlib.sha256(verilog.encode()).hexdigest())
+            rtl_sha256=digest)
         for number, (part, image) in enumerate(zip(parts, images, strict=True))]
 
 
@@ -222,7 +228,8 @@ class ProgramLine:
 
 
 def count_toggles(verilog: str, *, top: str, image: Image, target: Target, x: np.ndarray,
-                  clock_hz: int, baud: int, saif: Path, contents: bytes | None = None):
+                  clock_hz: int, baud: int, saif: Path, contents: bytes | None = None,
+                  flash: bytes = b""):
     """Count the toggles of every net during one inference.
 
     Parameters
@@ -233,18 +240,25 @@ def count_toggles(verilog: str, *, top: str, image: Image, target: Target, x: np
         The image, to be written first; none if it is resident.
     saif : Path
         The file to write, in SAIF.
+    flash : bytes
+        The image in the flash of a target that has it there.
 
     Raises
     ------
     SimulationError
         If it doesn't compile, doesn't answer, or ends without an inference.
     """
+    verilog, top = with_chips(verilog, top=top, target=target)
     folder = compile_board(verilog, top=top, trace=True)
     saif.parent.mkdir(parents=True, exist_ok=True)
     partial = saif.with_suffix(".partial")
     partial.unlink(missing_ok=True)
     addresses = place_activations([layer.descriptor for layer in image.network.layers], target)
-    with subprocess.Popen([folder / "board", str(round(clock_hz / baud)), partial],
+    options = []
+    if target.memory is Memory.FLASH:
+        options = flash_options(flash, saif.with_suffix(".flash"))
+    with subprocess.Popen([folder / "board", str(round(clock_hz / baud)), str(clock_hz), partial,
+                           *options],
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
         try:
             link = Link(ProgramLine(process))
@@ -262,3 +276,4 @@ def count_toggles(verilog: str, *, top: str, image: Image, target: Target, x: np
     if status or not partial.exists():
         raise SimulationError(f"{folder / 'board'} ended with status {status}, no toggles counted")
     partial.replace(saif)
+    saif.with_suffix(".flash").unlink(missing_ok=True)

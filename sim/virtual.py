@@ -3,6 +3,7 @@
 import hashlib
 import os
 import subprocess
+import tempfile
 import tty
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -11,9 +12,10 @@ from pathlib import Path
 from hw.link.uart import bit_cycles
 from hw.site import ROOT, Site
 from hw.top import ACCELERATOR
+from sim.chips import flash_options, with_chips
 from sim.verilator import BUILD, SimulationError, compile_board
 from sw.compression import compress
-from sw.format.target import Target
+from sw.format.target import Memory, Target
 from sw.plan import Plan
 from sw.zoo import find
 
@@ -60,15 +62,19 @@ class Build:
             os.utime(known)
             return known.resolve()
 
-        compression = compress(self.model, self.plan, target=self.target,
-                               calibration=self.calibration)
-        folder = compile_board(self.site.elaborate(compression.target, compression.data),
-                               top=ACCELERATOR)
+        compression = self.compress()
+        verilog, top = with_chips(self.site.elaborate(compression.target, compression.data),
+                                  top=ACCELERATOR, target=compression.target)
+        folder = compile_board(verilog, top=top)
         # Others may be at the same.
         link = known.with_suffix(f".{os.getpid()}")
         link.symlink_to(folder)
         link.replace(known)
         return folder
+
+    def compress(self):
+        """Return the compressed model."""
+        return compress(self.model, self.plan, target=self.target, calibration=self.calibration)
 
     def digest(self):
         """Return a name for all that the accelerator is made from."""
@@ -94,6 +100,10 @@ class VirtualBoard:
     ----------
     build : Build
         What it is.
+    flash : bytes, optional
+        The image in its flash, if the target's is there; by default that of the build's model.
+    faults : sequence of str
+        Options of the models in sim/models, as ``"+flash_absent"``.
 
     Raises
     ------
@@ -106,8 +116,12 @@ class VirtualBoard:
         The serial port's name.
     """
 
-    def __init__(self, build):
+    def __init__(self, build, *, flash=None, faults=()):
         self.build = build
+        self.flash = flash
+        self.faults = faults
+        if build.target.memory is Memory.FLASH and flash is None:
+            self.flash = build.compress().data
         self.cycles = bit_cycles(build.site.clock_hz, build.site.baud)
         self.folder = build.compile()
 
@@ -117,8 +131,14 @@ class VirtualBoard:
         # A board doesn't wait for a host that doesn't listen.
         os.set_blocking(master, False)
         self.port = os.ttyname(self.line)
-        self.process = subprocess.Popen([self.folder / "board", str(self.cycles)], stdin=master,
-                                        stdout=master, start_new_session=True)
+        self.work = tempfile.TemporaryDirectory()
+        options = []
+        if self.flash is not None:
+            options = flash_options(self.flash, Path(self.work.name) / "flash.bin")
+        self.process = subprocess.Popen(
+            [self.folder / "board", str(self.cycles), str(self.build.site.clock_hz), *options,
+             *self.faults],
+            stdin=master, stdout=master, start_new_session=True)
         os.close(master)
         return self
 
@@ -126,6 +146,7 @@ class VirtualBoard:
         self.process.terminate()
         self.process.wait()
         os.close(self.line)
+        self.work.cleanup()
 
     def wait(self):
         """Wait until the simulation ends by itself, which it shouldn't.

@@ -220,7 +220,7 @@ def pack_sections(sections: dict[Section, bytes], target: Target | None) -> byte
                         {name: len(data) // 4 for name, data in sections.items()})
     for data in sections.values():
         image += data + crc32(data).to_bytes(4, "little")
-    most = min(target.memory_words * 4, MAX_BYTES) if target else MAX_UNSCHEDULED_BYTES
+    most = target.image_words * 4 if target else MAX_UNSCHEDULED_BYTES
     if len(image) > most:
         raise ScheduleError(f"image has {len(image)} bytes, {len(image) - most} more than "
                             f"{'the weight memory' if target else 'an image'}'s {most}")

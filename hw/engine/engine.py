@@ -13,10 +13,12 @@ from hw.engine.filler import Filler
 from hw.engine.loader import Loader
 from hw.engine.records import ScheduleMemory
 from hw.engine.sequencer import Sequencer
+from hw.memory.flash import FLASH_PINS, FlashMemory
 from hw.memory.weights import WRITE as WEIGHT_WRITE
 from hw.memory.weights import WeightMemory
 from sw.format.schedule import Dataflow
 from sw.format.status import Error, State
+from sw.format.target import FLASH_OFFSET, Memory
 from sw.format.timing import drain_cycles
 
 
@@ -39,7 +41,10 @@ class Engine(wiring.Component):
     target : Target
         Sizes of the accelerator.
     image : bytes
-        The image in the weight memory at power-on; may be empty.
+        The image in the weight memory at power-on; may be empty, and must be where that isn't
+        block RAM.
+    clock_hz : int
+        Frequency of domain ``sync``, for what is outside of the chip.
 
     Members
     -------
@@ -60,11 +65,15 @@ class Engine(wiring.Component):
         Index of a `Counter`, and its value a cycle later.
     """
 
-    def __init__(self, target, image=b""):
+    def __init__(self, target, image=b"", *, clock_hz=80_000_000):
+        if image and target.memory is not Memory.BLOCK_RAM:
+            raise ValueError(f"Image must be empty with memory {target.memory}, "
+                             f"not of {len(image)} bytes")
         if len(image) > target.memory_words * 4:
             raise ValueError(f"Image must have at most {target.memory_words * 4} bytes, "
                              f"not {len(image)}")
         self.target = target
+        self.clock_hz = clock_hz
         self.initial_image = bytes(image)
         self.datapath = Datapath(target)
         if self.datapath.latency > drain_cycles(target):
@@ -83,29 +92,49 @@ class Engine(wiring.Component):
             "error": Out(Error),
             "counter": In(8),
             "count": Out(32),
-        })
+        } | ({"flash": Out(FLASH_PINS)} if target.memory is Memory.FLASH else {}))
+
+    def weight_memory(self, m, rest, idle, starts):
+        """Add the weight memory; return its regions, its words, and what is wrong with it."""
+        if self.target.memory is Memory.FLASH:
+            m.submodules.memory = memory = FlashMemory(
+                address_bits=self.target.address_bits, clock_hz=self.clock_hz, offset=FLASH_OFFSET)
+            connect(m, memory.pins, flipped(self.flash))
+            m.d.comb += [memory.stop.eq(rest), memory.identify.eq(starts)]
+            return memory.regions, memory.o, memory.fault
+
+        words = [int.from_bytes(self.initial_image[i:i + 4], "little")
+                 for i in range(0, len(self.initial_image), 4)]
+        m.submodules.memory = memory = WeightMemory(self.target.memory_words, init=words)
+        fetcher = Fetcher(memory_latency=memory.latency)
+        m.submodules.fetcher = ResetInserter(rest)(fetcher)
+        connect(m, fetcher.reads, memory.reads)
+        connect(m, memory.o, fetcher.fetched)
+        m.d.comb += [
+            self.image.ready.eq(idle),
+            memory.writes.valid.eq(idle & self.image.valid),
+            memory.writes.payload.eq(self.image.payload),
+        ]
+        return fetcher.regions, fetcher.o, Const(Error.NONE, Error)
 
     def elaborate(self, platform):
         m = Module()
         target = self.target
 
-        words = [int.from_bytes(self.initial_image[i:i + 4], "little")
-                 for i in range(0, len(self.initial_image), 4)]
-        m.submodules.memory = memory = WeightMemory(target.memory_words, init=words)
         m.submodules.schedule = schedule = ScheduleMemory(target.layers)
         m.submodules.decoder = decoder = Decoder(target)
         m.submodules.datapath = datapath = self.datapath
 
         # Whatever a load or a run that failed left half done is forgotten while at rest.
         rest = Signal()
-        fetcher = Fetcher(memory_latency=memory.latency)
         loader = Loader(target)
         filler = Filler(target)
         sequencer = Sequencer(target, drain=drain_cycles(target))
-        feed = Feed()
-        m.submodules.fetcher = ResetInserter(rest)(fetcher)
+        feed = Feed(target.address_bits, checks=target.memory is not Memory.BLOCK_RAM)
         m.submodules.feed = ResetInserter(rest)(feed)
-        m.submodules.loader = loader
+        # A memory that fails gives it no more words.
+        fails = Signal()
+        m.submodules.loader = ResetInserter(fails)(loader)
         m.submodules.filler = ResetInserter(rest)(filler)
         m.submodules.sequencer = ResetInserter(rest)(sequencer)
 
@@ -113,11 +142,10 @@ class Engine(wiring.Component):
         running = self.state == State.RUNNING
         idle = ~loading & ~running
 
+        regions, words, fault = self.weight_memory(m, rest, idle, loader.start)
+
         # Host.
         m.d.comb += [
-            self.image.ready.eq(idle),
-            memory.writes.valid.eq(idle & self.image.valid),
-            memory.writes.payload.eq(self.image.payload),
             self.inputs.ready.eq(idle),
             datapath.host_writes.valid.eq(idle & self.inputs.valid),
             datapath.host_writes.payload.eq(self.inputs.payload),
@@ -128,8 +156,6 @@ class Engine(wiring.Component):
         connect(m, datapath.host_bytes, flipped(self.outputs))
 
         # Image.
-        connect(m, fetcher.reads, memory.reads)
-        connect(m, memory.o, fetcher.fetched)
         connect(m, loader.schedule, schedule.writes)
         connect(m, loader.channels, datapath.channels)
         connect(m, loader.code, decoder.code)
@@ -142,19 +168,19 @@ class Engine(wiring.Component):
 
         # Words go to the loader, to the host, or to the decoder.
         with m.If(loading):
-            connect(m, loader.regions, fetcher.regions)
-            connect(m, fetcher.o, loader.words)
+            connect(m, loader.regions, regions)
+            connect(m, words, loader.words)
         with m.Elif(idle):
             m.d.comb += [
-                fetcher.regions.valid.eq(self.image_reads.valid),
-                fetcher.regions.payload.address.eq(self.image_reads.payload),
-                fetcher.regions.payload.words.eq(1),
-                self.image_reads.ready.eq(fetcher.regions.ready),
+                regions.valid.eq(self.image_reads.valid),
+                regions.payload.address.eq(self.image_reads.payload),
+                regions.payload.words.eq(1),
+                self.image_reads.ready.eq(regions.ready),
             ]
-            connect(m, fetcher.o, flipped(self.image_words))
+            connect(m, words, flipped(self.image_words))
         with m.Else():
-            connect(m, feed.regions, fetcher.regions)
-            connect(m, fetcher.o, feed.i)
+            connect(m, feed.regions, regions)
+            connect(m, words, feed.i)
         m.d.comb += feed.region.eq(loader.coded)
         connect(m, feed.o, decoder.words)
 
@@ -220,6 +246,10 @@ class Engine(wiring.Component):
                 with m.If(loader.done):
                     m.d.sync += self.error.eq(loader.error)
                     m.next = "Rest"
+                with m.Elif(fault != Error.NONE):
+                    m.d.comb += fails.eq(1)
+                    m.d.sync += self.error.eq(fault)
+                    m.next = "Rest"
 
             with m.State("Start"):
                 m.d.comb += [filler.start.eq(1), sequencer.start.eq(1)]
@@ -232,10 +262,21 @@ class Engine(wiring.Component):
                     m.d.sync += [self.state.eq(State.LOADING), load_next.eq(1)]
                     m.next = "Rest"
                 with m.Elif(ended & decoder.settled & ~decoder.failed):
-                    m.next = "Rest"
+                    m.next = "Check"
                 with m.Elif(feed.exceeded | decoder.failed):
                     m.d.sync += self.error.eq(Error.CODED_DATA)
+                    m.next = "Check"
+
+            # Data that end too early may just be damaged.
+            with m.State("Check"):
+                m.d.comb += [feed.finish.eq(1), run_cycle.eq(int(feed.checks))]
+                with m.If(self.load):
+                    m.d.sync += [self.state.eq(State.LOADING), load_next.eq(1)]
                     m.next = "Rest"
+                with m.Elif(feed.checked):
+                    m.next = "Rest"
+                    with m.If(feed.damaged):
+                        m.d.sync += self.error.eq(Error.CODED_CRC)
 
         m.submodules.counters = counters = Counters(target.layers)
         m.d.comb += [

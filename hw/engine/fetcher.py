@@ -1,16 +1,18 @@
 """Sequential reads of the weight memory, as a stream."""
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
+
+from hw.memory.contract import region_layout
 
 
 __all__ = ["REGION", "Fetcher"]
 
 
 #: Consecutive words of the weight memory.
-REGION = data.StructLayout({"address": 16, "words": 16})
+REGION = region_layout(16)
 
 
 class Fetcher(wiring.Component):

@@ -32,9 +32,11 @@ class Header(wiring.Component):
         The schedule is for the target.
     fits_memory : Out(1)
         The sections make the whole, and the whole fits the weight memory.
-    words_total : Out(16)
+    is_erased : Out(1)
+        Its first word is that of a flash without anything.
+    words_total : Out(target.address_bits)
         Words of the image.
-    lengths : Out(ArrayLayout(16, SECTIONS))
+    lengths : Out(ArrayLayout(target.address_bits, SECTIONS))
         Words of each section.
     """
 
@@ -46,16 +48,18 @@ class Header(wiring.Component):
             "is_known": Out(1),
             "fits_target": Out(1),
             "fits_memory": Out(1),
-            "words_total": Out(16),
-            "lengths": Out(data.ArrayLayout(16, SECTIONS)),
+            "is_erased": Out(1),
+            "words_total": Out(target.address_bits),
+            "lengths": Out(data.ArrayLayout(target.address_bits, SECTIONS)),
         })
 
     def elaborate(self, platform):
         m = Module()
 
         word = self.words.payload.data
-        # Words that the sections leave of the total; what is over 16 bits fits no memory.
-        rest = Signal(signed(21))
+        bits = self.target.address_bits
+        # Words that the sections leave of the total; what needs more bits fits no memory.
+        rest = Signal(signed(bits + 5))
         too_long = Signal()
         m.d.comb += self.fits_memory.eq(
             (rest == 0) & ~too_long & (self.words_total <= self.target.memory_words))
@@ -66,20 +70,21 @@ class Header(wiring.Component):
                     m.d.sync += [
                         self.is_image.eq(word[:24] == int.from_bytes(MAGIC, "little")),
                         self.is_known.eq(word[24:] == VERSION),
+                        self.is_erased.eq(word.all()),
                     ]
                 with m.Case(1):
                     m.d.sync += [
                         self.words_total.eq(word),
-                        rest.eq(word[:16] - (HEADER_WORDS + SECTIONS)),
-                        too_long.eq(word[16:] != 0),
+                        rest.eq(word[:bits] - (HEADER_WORDS + SECTIONS)),
+                        too_long.eq(word[bits:] != 0),
                     ]
                 with m.Case(2):
                     m.d.sync += self.fits_target.eq(word == self.target.hash)
                 with m.Default():
                     m.d.sync += [
-                        self.lengths.eq(Cat(self.lengths.as_value()[16:], word[:16])),
-                        rest.eq(rest - word[:16]),
-                        too_long.eq(too_long | (word[16:] != 0)),
+                        self.lengths.eq(Cat(self.lengths.as_value()[bits:], word[:bits])),
+                        rest.eq(rest - word[:bits]),
+                        too_long.eq(too_long | (word[bits:] != 0)),
                     ]
 
         return m

@@ -5,18 +5,19 @@ from amaranth.lib import crc, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.decode.layouts import CODEBOOK_WORD, CODE_WORD, FILTERS
-from hw.engine.fetcher import REGION
 from hw.engine.filters import FilterCount
 from hw.engine.header import Header
 from hw.engine.records import WRITE as SCHEDULE_WRITE
 from hw.engine.records import ChannelCheck, RecordCheck
 from hw.engine.walker import Countdown
 from hw.mac.outputs import CHANNEL_WRITE, ChannelField
+from hw.memory.contract import region_layout
 from sw.format.lanes import TansLanes
 from sw.format.schedule import RECORD_WORDS
 from sw.format.sections import HEADER_WORDS, Section
 from sw.format.status import Error
 from sw.format.tables import CODEBOOK_ENTRIES, RAW_ENTRIES, AutomatonShape, RawShape
+from sw.format.target import Memory
 
 
 __all__ = ["Loader"]
@@ -32,7 +33,9 @@ class Loader(wiring.Component):
 
     A word takes 5 cycles: one to hand it out and four for the CRC. Nothing that it hands out counts
     unless ``done`` comes without an error. Whatever the memory holds, it ends: it reads no more
-    words than the memory has, and waits only for the decoder to take and expand its table.
+    words than the memory has, and waits only for the decoder to take and expand its table. Coded
+    data outside of the chip are left to the runs; of them only the CRC is looked at, lest it be
+    missing.
 
     Parameters
     ----------
@@ -49,9 +52,11 @@ class Loader(wiring.Component):
         Why the image is refused.
     layers : Out(range(target.layers + 1))
         Layers of the network.
-    coded : Out(REGION)
+    coded : Out(region_layout(target.address_bits))
         Where the coded data are.
-    regions : Out(stream.Signature(REGION)), words : In(stream.Signature(32))
+    regions : Out(stream.Signature(region_layout(target.address_bits)))
+        What to read of the image.
+    words : In(stream.Signature(32))
         The image. Words that were asked for and not taken are left behind at an error.
     schedule : Out(stream.Signature(WRITE, always_ready=True))
         Words for the schedule memory.
@@ -74,8 +79,8 @@ class Loader(wiring.Component):
             "done": Out(1),
             "error": Out(Error),
             "layers": Out(range(target.layers + 1)),
-            "coded": Out(REGION),
-            "regions": Out(stream.Signature(REGION)),
+            "coded": Out(region_layout(target.address_bits)),
+            "regions": Out(stream.Signature(region_layout(target.address_bits))),
             "words": In(stream.Signature(32)),
             "schedule": Out(stream.Signature(SCHEDULE_WRITE, always_ready=True)),
             "channels": Out(stream.Signature(CHANNEL_WRITE, always_ready=True)),
@@ -98,7 +103,8 @@ class Loader(wiring.Component):
         word = Signal(32)
         byte = Signal(range(4))
         # Words taken since the image began, and words of the section taken.
-        taken_words = Signal(16)
+        bits = target.address_bits
+        taken_words = Signal(bits)
         index = Signal(16)
 
         def fail(error):
@@ -106,8 +112,8 @@ class Loader(wiring.Component):
             m.next = "Finish"
 
         section = Signal(Section)
-        length = Signal(16)
-        words_left = Countdown(m, "section_words")
+        length = Signal(bits)
+        words_left = Countdown(m, "section_words", bits)
         bias_words = Signal(16)
         layer_word = Signal(range(RECORD_WORDS))
 
@@ -178,7 +184,7 @@ class Loader(wiring.Component):
         elif isinstance(target.decoder, TansLanes):
             code_words = TANS_CODE_WORDS
         most_words = {
-            Section.NETWORK: target.memory_words,
+            Section.NETWORK: min(target.memory_words, 1 << 16),
             Section.SCHEDULE: target.layers * RECORD_WORDS,
             Section.BIAS: target.channels,
             Section.MULTIPLIER: target.channels,
@@ -187,7 +193,7 @@ class Loader(wiring.Component):
             Section.CODEBOOK: target.codebooks * codebook_entries // 4,
             Section.CODED_DATA: target.memory_words,
         }
-        most = Signal(17)
+        most = Signal(bits + 1)
         with m.Switch(section):
             for which, words in most_words.items():
                 with m.Case(which):
@@ -200,6 +206,7 @@ class Loader(wiring.Component):
             | ((section == Section.MULTIPLIER) & (length != bias_words))
             | (is_shift & (length != (bias_words + 3)[2:])))
 
+        outside = target.memory is not Memory.BLOCK_RAM
         in_header = Signal()
         section_ends = Signal()
         with m.FSM():
@@ -254,6 +261,9 @@ class Loader(wiring.Component):
                 m.d.comb += checksum.start.eq(1)
                 with m.If(~header.is_image):
                     fail(Error.NO_IMAGE)
+                    if outside:
+                        with m.If(header.is_erased):
+                            fail(Error.FLASH_ERASED)
                 with m.Elif(~header.is_known):
                     fail(Error.VERSION)
                 with m.Elif(word != checksum.crc):
@@ -264,13 +274,31 @@ class Loader(wiring.Component):
                     fail(Error.LENGTH)
                 with m.Else():
                     m.d.sync += in_header.eq(0)
+                    m.next = "Ask for last word" if outside else "Ask for sections"
+
+            with m.State("Ask for last word"):
+                m.d.comb += [
+                    self.regions.valid.eq(1),
+                    self.regions.payload.address.eq(header.words_total - 1),
+                    self.regions.payload.words.eq(1),
+                ]
+                with m.If(self.regions.ready):
+                    m.next = "Take last word"
+
+            with m.State("Take last word"):
+                m.d.comb += self.words.ready.eq(1)
+                with m.If(self.words.valid):
                     m.next = "Ask for sections"
+                    with m.If(self.words.payload.all()):
+                        fail(Error.TRUNCATED)
 
             with m.State("Ask for sections"):
                 m.d.comb += [
                     self.regions.valid.eq(1),
                     self.regions.payload.address.eq(HEADER_WORDS),
-                    self.regions.payload.words.eq(header.words_total - HEADER_WORDS),
+                    self.regions.payload.words.eq(
+                        header.words_total - HEADER_WORDS
+                        - (header.lengths[Section.CODED_DATA] + 1 if outside else 0)),
                 ]
                 with m.If(self.regions.ready):
                     m.next = "Measure section"
@@ -291,6 +319,8 @@ class Loader(wiring.Component):
                         ]
                 with m.If(wrong_length):
                     fail(Error.LENGTH)
+                with m.Elif(outside & (section == Section.CODED_DATA)):
+                    m.next = "Finish"
                 with m.Elif(length == 0):
                     m.next = "Take CRC"
                 with m.Else():

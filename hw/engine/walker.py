@@ -134,9 +134,9 @@ class Walker(wiring.Component):
 class Countdown:
     """A loop counter that knows in a register when its last pass has come."""
 
-    def __init__(self, m, name):
+    def __init__(self, m, name, bits=16):
         self.m = m
-        self.left = Signal(16, name=f"{name}_left")
+        self.left = Signal(bits, name=f"{name}_left")
         self.last = Signal(name=f"{name}_last")
 
     def load(self, count):

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from sw.format.link import (COUNTERS, MAX_COUNTERS, MAX_IMAGE_WORDS, MAX_OUTPUT_BYTES, MAX_PAYLOAD,
                             Request, Result)
 from sw.format.status import State
+from sw.format.target import Memory
 
 
 __all__ = ["RequestCheck"]
@@ -54,6 +55,7 @@ class RequestCheck(wiring.Component):
         fits = Signal()
         waits = Signal()
         needs_image = Signal()
+        read_only = Signal()
         number = Signal(8)
         most = Signal(8)
         limit = Signal(17)
@@ -93,7 +95,7 @@ class RequestCheck(wiring.Component):
                     waits.eq(1),
                     number.eq(self.number),
                     most.eq(MAX_IMAGE_WORDS),
-                    limit.eq(self.target.memory_words),
+                    limit.eq(min(self.target.memory_words, 1 << 16)),
                 ]
             with m.Case(Request.WRITE_IMAGE):
                 m.d.comb += [
@@ -101,7 +103,8 @@ class RequestCheck(wiring.Component):
                     waits.eq(1),
                     number.eq(self.length[2:]),
                     most.eq(MAX_PAYLOAD),
-                    limit.eq(self.target.memory_words),
+                    limit.eq(min(self.target.memory_words, 1 << 16)),
+                    read_only.eq(self.target.memory is Memory.FLASH),
                 ]
             with m.Case(Request.WRITE_INPUT):
                 m.d.comb += [
@@ -137,5 +140,7 @@ class RequestCheck(wiring.Component):
         m.d.sync += self.verdict.eq(early)
         with m.If((early == Result.OK) & (most != 0) & (~countable | (end > limit))):
             m.d.sync += self.verdict.eq(Result.BAD_ADDRESS)
+        with m.Elif((early == Result.OK) & read_only):
+            m.d.sync += self.verdict.eq(Result.READ_ONLY)
 
         return m

@@ -267,16 +267,22 @@ class FlashMemory(wiring.Component):
                     m.d.sync += [shift.eq(Cat(Const(0, 8), name)), quad.eq(1), pins.oe.eq(0b1111),
                                  clocks.eq(8)]
                     m.next = "Address"
+                with m.If(self.stop):
+                    m.next = "Deselect"
             with m.State("Address"):
                 clock()
                 with m.If(ends & (clocks == 1)):
                     m.d.sync += [pins.oe.eq(0), clocks.eq(DUMMY_CLOCKS)]
                     m.next = "Dummy"
+                with m.If(self.stop):
+                    m.next = "Deselect"
             with m.State("Dummy"):
                 clock()
                 with m.If(ends & (clocks == 1)):
                     m.d.sync += [clocks.eq(8), nibble.eq(0)]
                     m.next = "Word"
+                with m.If(self.stop):
+                    m.next = "Deselect"
             with m.State("Word"):
                 # The word before this one may still be on its way into the queue.
                 with m.If(pins.clk | (clocks != 8) | (fifo.level <= DEPTH - 2)):

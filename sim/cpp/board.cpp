@@ -1,6 +1,6 @@
 // The accelerator on its pins: standard input and output are its serial port.
 //
-//     board CYCLES_PER_BIT [SAIF]
+//     board CYCLES_PER_BIT CLOCK_HZ [SAIF] [+OPTION=...]
 //
 // Time stands still while the accelerator is idle and there is nothing to send; it ends once
 // standard input has ended and the accelerator is idle. Bytes that standard output can't take, if it
@@ -151,14 +151,17 @@ class Input {
 
 int main(int argc, char** argv) {
     const int cycles_per_bit = argc > 1 ? std::atoi(argv[1]) : 0;
-    if (cycles_per_bit < 4) {
-        std::fprintf(stderr, "usage: board CYCLES_PER_BIT [SAIF], at least 4 cycles\n");
+    const double clock_hz = argc > 2 ? std::atof(argv[2]) : 0;
+    if (cycles_per_bit < 4 || clock_hz <= 0) {
+        std::fprintf(stderr, "usage: board CYCLES_PER_BIT CLOCK_HZ [SAIF], at least 4 cycles\n");
         return 2;
     }
+    const uint64_t half_ps = 5e11 / clock_hz;
 
     VerilatedContext context;
+    context.commandArgs(argc, argv);
     Top top{&context};
-    Toggles toggles{context, top, argc > 2 ? argv[2] : nullptr};
+    Toggles toggles{context, top, argc > 3 && argv[3][0] != '+' ? argv[3] : nullptr};
     Transmitter transmitter{cycles_per_bit};
     Receiver receiver{cycles_per_bit};
     uint64_t cycle = 0;
@@ -172,7 +175,7 @@ int main(int argc, char** argv) {
             top.clk = clock;
             top.eval();
             toggles.dump();
-            context.timeInc(1);
+            context.timeInc(half_ps);
         }
         ++cycle;
 

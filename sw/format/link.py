@@ -75,6 +75,8 @@ class Result(IntEnum):
     NOT_READY = 4
     #: The address or the number lies outside of what there is, or of what a frame holds.
     BAD_ADDRESS = 5
+    #: The weight memory can't be written over the link.
+    READ_ONLY = 6
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ Shape = tuple[int, int, int]
 Made = tuple[Shape, float, int]
 
 #: Words that an image for a target may have: gateware counts them with 16 bits.
-MAX_WORDS = 0xffff
+MAX_WORDS = (1 << 22) - 1
 
 #: Layers that section NETWORK may describe.
 MAX_LAYERS = 64

@@ -3,18 +3,36 @@
 import json
 import zlib
 from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from itertools import product
 
 from .lanes import LANES, TansLanes
 from .tables import GROUP, AutomatonShape, RawShape, RiceShape, RunLengthShape, TansShape
 
 
-__all__ = ["LARGE", "PRESETS", "DecoderShape", "Target", "alternatives", "decoder_shapes",
-           "find_targets", "larger", "tans_lanes"]
+__all__ = ["FLASH_OFFSET", "LARGE", "PRESETS", "DecoderShape", "Memory", "Target", "alternatives",
+           "decoder_shapes", "find_targets", "larger", "tans_lanes"]
 
 
 #: Shapes of the decoders that a target can have.
 DecoderShape = RawShape | AutomatonShape | TansLanes | RiceShape | RunLengthShape
+
+
+class Memory(StrEnum):
+    """Where an accelerator's image is."""
+
+    #: In block RAM: with the bitstream, or written by the host.
+    BLOCK_RAM = "bram"
+    #: In the board's flash, from `FLASH_OFFSET` on. Coded data are read anew in each run; the host
+    #: writes nothing.
+    FLASH = "flash"
+
+
+#: Address of the image in the boards' flashes, in bytes: behind the longest bitstream.
+FLASH_OFFSET = 0x200000
+
+#: Words of images that flashes of 16 MB take.
+FLASH_WORDS = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -42,6 +60,8 @@ class Target:
         Layers of a network.
     codebooks : int
         Codebooks that a network's layers choose from.
+    memory : Memory
+        Where the image is.
 
     Raises
     ------
@@ -59,6 +79,7 @@ class Target:
     channels: int = 512
     layers: int = 32
     codebooks: int = 4
+    memory: Memory = Memory.BLOCK_RAM
 
     def __post_init__(self) -> None:
         if self.columns not in (4, 8):
@@ -68,7 +89,8 @@ class Target:
         if not 4 <= self.rows <= 32 or self.rows % self.requantisers:
             raise ValueError(f"Rows must be 4 to 32 and a multiple of the {self.requantisers} "
                              f"requantisers, not {self.rows}")
-        for name, least, most in (("memory_words", 256, 1 << 16), ("tile_words", 16, 256),
+        for name, least, most in (("memory_words", 256, 1 << self.address_bits),
+                                  ("tile_words", 16, 256),
                                   ("activation_bytes", 1024, 1 << 16), ("channels", 64, 4096),
                                   ("layers", 2, 64), ("codebooks", 1, 16)):
             value = getattr(self, name)
@@ -88,6 +110,16 @@ class Target:
         return max(GROUP, getattr(self.decoder, "lanes", GROUP))
 
     @property
+    def address_bits(self) -> int:
+        """Bits of an address in the weight memory, and of a number of its words."""
+        return 16 if self.memory is Memory.BLOCK_RAM else 22
+
+    @property
+    def image_words(self) -> int:
+        """Words that an image may have."""
+        return min(self.memory_words, (1 << self.address_bits) - 1)
+
+    @property
     def read_bytes(self) -> int:
         """Bytes of the activation memory that are read in a cycle.
 
@@ -100,11 +132,22 @@ class Target:
     def hash(self) -> int:
         """CRC-32 of all sizes: what a schedule and a gateware must agree on."""
         sizes = asdict(self) | {"decoder": {"name": self.decoder.name, **asdict(self.decoder)}}
+        if self.memory is Memory.BLOCK_RAM:
+            # Not said: so it was before there were others.
+            del sizes["memory"]
         return zlib.crc32(json.dumps(sizes, sort_keys=True).encode())
 
     def with_decoder(self, decoder: DecoderShape) -> "Target":
         """Return the same target with another decoder."""
         return replace(self, decoder=decoder)
+
+    def with_memory(self, memory: Memory) -> "Target":
+        """Return the same target with its image elsewhere."""
+        if memory is self.memory:
+            return self
+        if memory is Memory.BLOCK_RAM:
+            raise ValueError("Memory words of block RAM must be said")
+        return replace(self, memory=memory, memory_words=FLASH_WORDS)
 
 
 #: Targets by board and device.
@@ -151,8 +194,10 @@ def decoder_shapes(target: Target) -> dict[str, DecoderShape]:
 
 def larger(target: Target) -> Target | None:
     """Return the next larger target of the same device, with the same decoder; None for others."""
-    return next((LARGE[device].with_decoder(target.decoder) for device in LARGE
-                 if PRESETS[device].with_decoder(target.decoder) == target), None)
+    return next((LARGE[device].with_decoder(target.decoder).with_memory(target.memory)
+                 for device in LARGE
+                 if PRESETS[device].with_decoder(target.decoder).with_memory(target.memory)
+                 == target), None)
 
 
 def find_targets(target_hash: int) -> dict[str, Target]:
@@ -164,9 +209,10 @@ def find_targets(target_hash: int) -> dict[str, Target]:
         The presets, with any decoder, as ``board:device``; if there is none, a preset with
         another array, called by the array's sizes.
     """
-    named = ((f"{board}:{device}{size}", preset)
+    named = ((f"{board}:{device}{size}{where}", preset.with_memory(memory))
              for presets, size in ((PRESETS, ""), (LARGE, ", large"))
-             for (board, device), preset in presets.items())
+             for (board, device), preset in presets.items()
+             for memory, where in ((Memory.BLOCK_RAM, ""), (Memory.FLASH, ", flash")))
     arrays = ((f"{rows} x {columns} array, {requantisers} requantisers",
                replace(preset, rows=rows, columns=columns, requantisers=requantisers))
               for preset in dict.fromkeys(PRESETS.values())

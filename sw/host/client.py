@@ -50,6 +50,7 @@ REASONS = {
     Result.BUSY: "it is loading an image or running",
     Result.NOT_READY: "no image is loaded; write one",
     Result.BAD_ADDRESS: "an address is out of range",
+    Result.READ_ONLY: "its image is in flash; python -m hw.load --image FILE writes another",
 }
 
 

@@ -1,6 +1,9 @@
 import pytest
 
 from hw import load
+from sw.compression import compress
+from sw.format.target import PRESETS, Memory
+from sw.image import retarget
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def openfpgaloader(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("options, expected", [
     ([], "--board ulx3s build/ulx3s/top.bit"),
-    (["--flash"], "--board ulx3s --write-flash build/ulx3s/top.bit"),
+    (["--flash"], "--board ulx3s --write-flash --verify build/ulx3s/top.bit"),
     (["--bitstream", "a b.bit"], "--board ulx3s 'a b.bit'"),
 ])
 def test_dry_run_prints_the_command(capsys, options, expected):
@@ -38,11 +41,61 @@ def test_dry_run_prints_the_command(capsys, options, expected):
 def test_boards_that_keep_it_only_for_good_and_boards_unknown(capsys):
     assert load.main(["--board", "icebreaker", "--dry-run"]) == 0
     assert capsys.readouterr().out.strip().endswith(
-        "--board ice40_generic --write-flash build/icebreaker/top.bin")
+        "--board ice40_generic --write-flash --verify build/icebreaker/top.bin")
     assert load.main(["--board", "icesugar_pro", "--dry-run"]) == 1
     assert capsys.readouterr().err == (
         "error: openFPGALoader doesn't know the iCESugar-Pro; copy build/icesugar_pro/top.bit onto "
         "the drive that it offers\n")
+
+
+def test_dry_run_prints_how_an_image_is_written(capsys):
+    assert load.main(["--dry-run", "--image", "x.hri"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("--board ulx3s --write-flash --verify --file-type bin --offset 2097152 "
+                          "x.hri")
+    assert second.endswith("--board ulx3s build/ulx3s/top.bit")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return compress("digits", target=PRESETS["ulx3s", "85F"]).data
+
+
+def test_image_is_made_for_flash(digits, tmp_path):
+    path = tmp_path / "x.hri"
+    path.write_bytes(digits)
+    data = load.flash_image(path)
+    flash = PRESETS["ulx3s", "85F"].with_memory(Memory.FLASH)
+    assert data == retarget(digits, flash) != digits
+    path.write_bytes(data)
+    assert load.flash_image(path) == data
+
+
+def test_image_and_bitstream_are_written(capsys, bitstream, openfpgaloader, digits, tmp_path):
+    arguments = openfpgaloader("", 0)
+    image = tmp_path / "x.hri"
+    image.write_bytes(digits)
+    assert load.main(["--bitstream", str(bitstream), "--image", str(image)]) == 0
+    assert f"runs {bitstream} with {image}; written in " in capsys.readouterr().out
+    assert str(bitstream) in arguments.read_text()
+
+
+@pytest.mark.parametrize("spoil, message", [
+    (lambda image: image[:-4], "its header says"),
+    (lambda image: b"no image", "not a ROM image"),
+    (lambda image: image[:-6] + b"\0" + image[-5:], "CRC is"),
+    (None, "No such file"),
+])
+def test_bad_image_is_one_line(capsys, bitstream, openfpgaloader, digits, tmp_path, spoil, message):
+    arguments = openfpgaloader("", 0)
+    image = tmp_path / "x.hri"
+    if spoil:
+        image.write_bytes(spoil(digits))
+    assert load.main(["--bitstream", str(bitstream), "--image", str(image)]) == 1
+    complaint = capsys.readouterr().err
+    assert message in complaint
+    assert complaint.count("\n") == 1
+    assert not arguments.exists()
 
 
 @pytest.mark.parametrize("flash", [False, True])

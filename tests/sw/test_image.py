@@ -187,7 +187,7 @@ def test_wrong_sections_with_right_crcs(parts, data):
     (Section.CODE, b"", "code: "),
     (Section.CODE, b"\0\4\0\1", "code: what isn't used must be zero, and nothing may follow"),
     (Section.CODEBOOK, b"", "codebook: it must have a multiple of 4 bytes, not 0"),
-    (Section.CODED_DATA, bytes(4 * 65_500), "header: image must have at most 65535 words, not 65"),
+    (Section.CODED_DATA, bytes(4 << 22), "header: image must have at most 4194303 words, not 4194"),
     (Section.CODED_DATA, b"", "coded data: they end after 0 of 120 weights"),
 ])
 def test_bad_section_rejected(parts, section, data, complaint):
@@ -309,12 +309,12 @@ def test_codebooks_that_do_not_fit_rejected(parts, grids, complaint):
 
 def test_longest_image_fits_what_gateware_counts(parts, monkeypatch):
     contents = build_image(*parts, TARGET)
-    large = replace(TARGET, memory_words=1 << 16)
-    monkeypatch.setattr("sw.image.MAX_BYTES", len(contents))
-    assert len(build_image(*parts, large)) == len(contents)
-    monkeypatch.setattr("sw.image.MAX_BYTES", len(contents) - 4)
+    assert replace(TARGET, memory_words=1 << 16).image_words == 0xffff
+    monkeypatch.setattr(type(TARGET), "image_words", len(contents) // 4)
+    assert len(build_image(*parts, TARGET)) == len(contents)
+    monkeypatch.setattr(type(TARGET), "image_words", len(contents) // 4 - 1)
     with pytest.raises(ScheduleError, match="4 more than the weight memory's"):
-        build_image(*parts, large)
+        build_image(*parts, TARGET)
 
 
 def test_longest_header():

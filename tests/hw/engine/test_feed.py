@@ -4,6 +4,7 @@ import pytest
 from amaranth import Module, ResetInserter, Signal
 
 from hw.engine.feed import READ_AHEAD, Feed
+from sw.format.sections import crc32
 from tests.hw.streams import receive, send
 
 
@@ -77,3 +78,26 @@ def test_reset_begins_anew(simulate):
             ctx.set(reset, 0)
 
     simulate(m, testbench)
+
+
+@pytest.mark.parametrize("flip", [0, 1 << 7])
+@pytest.mark.parametrize("taken", [0, 11, len(WORDS)])
+def test_crc_is_compared_whatever_the_decoder_takes(simulate, taken, flip):
+    dut = Feed(22, checks=True)
+    crc = crc32(b"".join(word.to_bytes(4, "little") for word in WORDS))
+
+    async def memory(ctx):
+        ctx.set(dut.region, {"address": 1 << 20, "words": len(WORDS)})
+        region, = await receive(ctx, dut.regions, 1)
+        assert (region.address, region.words) == (1 << 20, len(WORDS) + 1)
+        await send(ctx, dut.i, [*WORDS[:-1], WORDS[-1] ^ flip, crc], idle=gaps(1, 3))
+
+    async def decoder(ctx):
+        await receive(ctx, dut.o, taken)
+        assert not ctx.get(dut.checked)
+        ctx.set(dut.finish, 1)
+        await ctx.tick().until(dut.checked)
+        assert ctx.get(dut.damaged) == (flip != 0)
+        assert not ctx.get(dut.o.valid)
+
+    simulate(dut, memory, decoder)
