@@ -122,7 +122,10 @@ def keep_plan(arguments: argparse.Namespace, chosen: Compression | WeightsCompre
         target, parts = default_target(arguments, chosen.plan), chosen.layers
     else:
         target, parts = "none", chosen.arrays
-    save_plan(arguments.plan, replace(chosen.plan, codec=chosen.codec), model=chosen.name,
+    # Steps depend on what may code them.
+    plan = (chosen.plan if chosen.plan.quantiser == "step"
+            else replace(chosen.plan, codec=chosen.codec))
+    save_plan(arguments.plan, plan, model=chosen.name,
               target=target, layers=[part.name for part in parts])
 
 

@@ -1,7 +1,7 @@
 """From a trained network to its ROM image, with everything measured on the way."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from math import isfinite, prod
 from pathlib import Path
@@ -206,7 +206,7 @@ def compress(model: str | Path, plan: Plan | None = None, *,
             # Layers of models from elsewhere are scaled anyhow: errors count relative to weights.
             importance = relative(weights) if is_foreign(model) else None
             kept = prune(weights, importance, plan.prune) if plan.prune else weights
-            grids = fit(kept, importance, plan, automaton_of(target),
+            grids = fit(kept, importance, plan, coders(possible, target),
                         target.codebooks if target else len(weights))
             symbols = quantise(kept, grids, importance)
             restored = [grid.restore(chosen) for grid, chosen in zip(grids, symbols, strict=True)]
@@ -290,6 +290,13 @@ def automaton_of(target: Target | None) -> AutomatonShape:
     """Return the automaton that a target may have."""
     shape = target.decoder if target else None
     return shape if isinstance(shape, AutomatonShape) else AutomatonShape()
+
+
+def coders(possible: Sequence[Decoder], target: Target | None
+           ) -> list[AutomatonShape | TansShape | TansLanes]:
+    """Return what can tell a step what bits cost; the automaton stands for all but tANS."""
+    tans = [decoder for decoder in possible if isinstance(decoder, TansShape | TansLanes)]
+    return [*tans, automaton_of(target)] if len(possible) > len(tans) else [*tans]
 
 
 def decoders(codec: str, target: Target | None) -> list[Decoder]:
@@ -539,8 +546,11 @@ def size_figures(size: Size) -> dict[str, float]:
 
 
 def fit(weights: Sequence[FloatArray], importance: Sequence[FloatArray] | None, plan: Plan,
-        shape: AutomatonShape, codebooks: int) -> tuple[Grid, ...]:
+        shapes: Sequence[AutomatonShape | TansShape | TansLanes], codebooks: int
+        ) -> tuple[Grid, ...]:
     """Return the grid of each layer, with at most ``codebooks`` codebooks.
+
+    A step keeps to its rate with the first of the decoders' ``shapes`` that reaches it.
 
     Raises
     ------
@@ -552,9 +562,12 @@ def fit(weights: Sequence[FloatArray], importance: Sequence[FloatArray] | None, 
         raise ValueError(f"Plan must have bits of {len(weights)} layers with weights, "
                          f"not {len(plan.bits)}")
     if plan.error is not None:
-        return StepQuantiser(shape).fit_error(weights, importance, plan.error)
+        return StepQuantiser(shapes[0]).fit_error(weights, importance, plan.error)
     if plan.quantiser == "step":
-        return StepQuantiser(shape).fit(weights, importance, plan.rate)
+        for shape in shapes[:-1]:
+            with suppress(ValueError):
+                return StepQuantiser(shape).fit(weights, importance, plan.rate)
+        return StepQuantiser(shapes[-1]).fit(weights, importance, plan.rate)
     rates = plan.bits if isinstance(plan.bits, tuple) else (plan.rate,) * len(weights)
     if plan.quantiser == "uniform":
         uniform = UniformQuantiser(plan.granularity or "channel")

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .codecs import codec_name, layer_bits
-from .compression import (LayerFigures, fit, relative, size_figures, smallest,
+from .compression import (LayerFigures, coders, decoders, fit, relative, size_figures, smallest,
                           without_infinity)
 from .format.arrays import ArrayDescriptor, check_arrays
-from .format.tables import WIDE_RAW_BITS, AutomatonShape
+from .format.tables import WIDE_RAW_BITS
 from .importers.npz import ModelError, WeightsAlone
 from .metrics import Distortion, Size, distortion, entropy
 from .plan import Plan, check_choice
@@ -143,7 +143,7 @@ def fit_arrays(weights: Sequence[FloatArray], importance: Sequence[FloatArray], 
     if plan.quantiser == "uniform" and plan.bits == WIDE_RAW_BITS:
         wide = UniformQuantiser(plan.granularity or "channel")
         return wide.fit_arrays(weights, importance, WIDE_RAW_BITS)
-    return fit(weights, importance, plan, AutomatonShape(), 1)
+    return fit(weights, importance, plan, coders(decoders(plan.codec, None), None), 1)
 
 
 def measure(plan: Plan, source: WeightsAlone, data: bytes, image: WeightsImage

@@ -12,6 +12,7 @@ from ..compiled import compiled
 from ..format.layers import Operation
 from ..network import Activation, FloatLayer, FloatNetwork
 from ..windows import taps
+from .costs import code_costs
 from .grid import FloatArray, Grid, Symbols, zigzag
 
 
@@ -261,19 +262,19 @@ def round_layer(layer: FloatLayer, statistics: Statistics, pressure: float, limi
     steps = np.sqrt(pressure / (PRESSURE * typical))[:, None] * np.ones(rows.shape[1])
     # No weight may be beyond the alphabet.
     steps = np.maximum(steps, np.abs(target).max(axis=2) / limit)
-    costs = code_costs(np.clip(np.rint(target / steps[..., None]), -limit, limit), limit)
+    costs = code_costs(count(np.clip(np.rint(target / steps[..., None]), -limit, limit), limit))
     chosen = np.zeros(target.shape, np.int64)
     for paths in PATHS:
         for group, (order, factor) in enumerate(ordered):
             round_rows(target[group][:, order], factor, steps[group], costs, pressure, paths,
                        order, chosen[group])
-        costs = code_costs(chosen, limit)
+        costs = code_costs(count(chosen, limit))
     for _ in range(SWEEPS):
         for group in range(groups):
             slopes = (chosen[group] * steps[group][:, None] - target[group]) @ hessian[group]
             improve_rows(slopes, np.ascontiguousarray(hessian[group]), steps[group], costs,
                          pressure, chosen[group])
-        costs = code_costs(chosen, limit)
+        costs = code_costs(count(chosen, limit))
 
     scales = fitted_scales(chosen, target, hessian, steps)
     restored = chosen * scales[..., None]
@@ -296,16 +297,9 @@ def pixels(layer: FloatLayer, x: FloatArray, numbers: NDArray[np.int64]) -> NDAr
     return stacked.reshape(len(stacked), 1, -1)
 
 
-def code_costs(integers: NDArray[np.generic], limit: int) -> Array:
-    """Return the bits of -limit to limit under the integers' own, smoothed frequencies."""
-    magnitudes = np.abs(np.arange(-limit, limit + 1))
-    counts = np.bincount(integers.astype(np.int64).ravel() + limit, minlength=2 * limit + 1)
-    mean = max(float(np.abs(integers.astype(np.float64)).mean()), 0.1)
-    likely = (mean / (1 + mean)) ** magnitudes
-    # Signs are alike; what didn't occur yet may.
-    shares = (counts + counts[::-1]) / (2 * counts.sum()) + 0.02 * likely / likely.sum()
-    bits: Array = -np.log2(shares / shares.sum())
-    return bits
+def count(integers: NDArray[np.generic], limit: int) -> NDArray[np.int64]:
+    """Return how often -limit to limit occur."""
+    return np.bincount(integers.astype(np.int64).ravel() + limit, minlength=2 * limit + 1)
 
 
 @compiled

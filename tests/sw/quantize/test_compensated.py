@@ -12,7 +12,7 @@ from sw.format.tables import AutomatonShape
 from sw.importers.tflite import load
 from sw.network import Activation, float_network
 from sw.quantize import StepQuantiser, compensated, quantise
-from sw.quantize.compensated import (code_costs, compensate, factorise, pixels, round_rows,
+from sw.quantize.compensated import (code_costs, compensate, count, factorise, pixels, round_rows,
                                      sample, sensitivities, vary)
 from sw.score import agreement, answer
 from sw.zoo import load_data, load_network
@@ -94,7 +94,7 @@ def test_enough_paths_find_the_best_integers(seed):
     hessian = correlated(size, seed)
     target = np.random.default_rng(seed).normal(size=(1, size))
     order, factor = factorise(np.linalg.inv(hessian))
-    costs = code_costs(np.array([0, 0, 0, 1, -1, 2]), 3)
+    costs = code_costs(count(np.array([0, 0, 0, 1, -1, 2]), 3))
 
     def loss(integers):
         error = integers * step - target[0]

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sw.codecs import HuffmanCodec
-from sw.format.tables import AutomatonShape
+from sw.codecs import HuffmanCodec, TansCodec
+from sw.format.tables import AutomatonShape, TansShape
 from sw.network import Activation
 from sw.quantize import (CodebookQuantiser, StepQuantiser, UniformQuantiser, correct_biases,
                          quantise)
@@ -89,6 +89,33 @@ def test_step_keeps_to_its_rate(layers, bits):
     assert bits - 0.03 < rate(layers, grids) <= bits
 
 
+@pytest.mark.parametrize("bits", [4, 2.5, 1.5])
+def test_step_keeps_to_its_rate_in_tans(layers, bits):
+    quantiser = StepQuantiser(TansShape())
+    grids = quantiser.fit(layers, None, bits)
+    symbols = quantise(layers, grids)
+    integers = [grid.integers(chosen) for grid, chosen in zip(grids, symbols, strict=True)]
+    count = sum(layer.size for layer in layers)
+    assert quantiser.bits(symbols) == TansCodec().bits(integers)
+    assert bits - 0.03 < TansCodec().bits(integers) / count <= bits
+    # At the same rate, what was chosen for another code errs more.
+    other = StepQuantiser(SHAPE)
+    other = other.search(populate(layers, None), lambda grids: quantiser.bits(
+        quantise(layers, grids)) <= bits * count)[1]
+    assert error(layers, grids) < error(layers, other)
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_step_approaches_the_rate_of_many_weights(layers, monkeypatch, alike):
+    monkeypatch.setattr("sw.quantize.step.PART", 1000)
+    importance = [np.random.default_rng(1).uniform(0.5, 1, (1,) * 4 if alike else layer.shape)
+                  for layer in layers]
+    quantiser = StepQuantiser(TansShape())
+    grids = quantiser.fit(layers, importance, 2.5)
+    count = sum(layer.size for layer in layers)
+    assert 2.45 < quantiser.bits(quantise(layers, grids, importance)) / count <= 2.5
+
+
 @pytest.mark.parametrize("alike", [True, False])
 def test_rate_is_known_without_symbols(layers, alike):
     importance = [np.random.default_rng(1).uniform(0.5, 1, (1,) * 4 if alike else layer.shape)
@@ -139,6 +166,7 @@ def test_levels(symbols, integers):
     (CodebookQuantiser(4), 2.5, "7 bits, or log2 of 2 to 128 centroids, not 2.5"),
     (CodebookQuantiser(4), 8, "7 bits, or log2 of 2 to 128 centroids, not 8"),
     (CodebookQuantiser(4), float("nan"), "not nan"),
+    (StepQuantiser(TansShape()), 0.01, r"must have 0\.\d+ bits or more .*, not 0\.01"),
     (StepQuantiser(SHAPE), 0.01, r"must have 0\.05 bits or more for each of 5760 .*, not 0\.01"),
 ])
 def test_bits_out_of_reach_rejected(layers, quantiser, bits, complaint):
