@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from boards import BOARDS, find_board
+from boards import find_board
 from hw.engine.engine import Engine
 from hw.report.power import estimate_power
 from hw.report.resources import ExcessError, blocks, report_resources
@@ -59,13 +59,13 @@ class Model:
 
 MODELS = (
     Model("keyword spotting", "kws_ref_model.tflite", "kws",
-          Plan("compensated", bits=3)),
+          Plan("compensated", "tans", bits=3)),
     Model("image classification", "pretrainedResnet_quant.tflite", "ic",
-          Plan("compensated", bits=3.5)),
+          Plan("compensated", "tans", bits=3.5)),
     Model("visual wake words", "vww_96_int8.tflite", "vww",
-          Plan("compensated", bits=1.5)),
+          Plan("uniform", "tans")),
     Model("anomaly detection", "ad01_int8.tflite", "ad",
-          Plan("compensated", bits=3.3)),
+          Plan("compensated", "tans", bits=3.3)),
 )
 
 #: Clock that place-and-route aims at, and the highest rate of a serial line at that.
@@ -89,7 +89,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m bench.mlperf_tiny", description="Run MLPerf Tiny's int8 networks, "
         "compressed and as they are, on the simulated accelerator of a board, and build it once.")
-    parser.add_argument("--board", default="ulx3s", choices=tuple(BOARDS))
+    parser.add_argument("--board", default="ulx3s",
+                        choices=tuple(dict.fromkeys(board for board, _ in PRESETS)))
     parser.add_argument("--samples", type=int, default=4, metavar="N",
                         help="inputs of each network that are simulated (default: %(default)s)")
     parser.add_argument("--no-build", action="store_true",
