@@ -3,7 +3,8 @@
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from sw.compression import compress, users_inputs
-from sw.explore import explore_network
-from sw.network import FloatNetwork, Network
+from sw.compression import Compression, compress, users_inputs
+from sw.network import Network
 from sw.plan import Plan
-from sw.quantize import CodebookQuantiser
 from sw.quantize.scales import Granularity
-from sw.score import agreement, answer, metric, score
+from sw.score import agreement, answer, score
+from sw.search import search
 from sw.zoo import load_calibration, load_labelled, load_source
 
 from .report import FOLDER, Row, show, write_rows
@@ -30,11 +30,10 @@ __all__ = ["WAYS", "compare", "main"]
 WAYS = {"uniform": (8, 6, 5, 4, 3), "codebook": (6, 5, 4, 3), "step": (4, 3.5, 3, 2.5),
         "compensated": (3.5, 3, 2.6, 2.3, 2)}
 
-#: Codebooks whose sizes are explored layer by layer, how much less the score may be meanwhile, and
-#: inputs that it is scored on. They are some of those that judge: labels are nowhere else.
+#: Codebooks whose sizes are searched layer by layer, and how many points less the score may be, on
+#: the inputs that judge: labels are nowhere else.
 EXPLORATION = "exploration"
-EXPLORED_DROP = 0.01
-EXPLORED = 1000
+EXPLORED_DROP = 1.0
 
 FORMATS = {"quantiser": "", "bits_per_weight": ".3f", "accuracy": ".4f", "agreement": ".4f",
            "reference_accuracy": ".4f", "n": ""}
@@ -98,14 +97,25 @@ def compare(model: str, x: NDArray[Any], y: NDArray[Any], calibration: NDArray[A
     inputs = users_inputs(model, source, x)
     expected = answer(source, inputs)
     reference = score(expected, y)
-    count = sum(len(WAYS.get(quantiser, (EXPLORATION,))) for quantiser in quantisers)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "calibration.npz"
-        np.savez(path, x=calibration)
-        plans = plans_of(source, inputs, y, quantisers)
-        for name, plan in track(plans, metric(source), count, transient=True):
+        calibrating, judging = Path(folder) / "calibration.npz", Path(folder) / "data.npz"
+        np.savez(calibrating, x=calibration)
+        np.savez(judging, x=x, y=y)
+        # Weights are shared as the model has them: int8, with a scale for each filter.
+        granularity: Granularity = "channel" if isinstance(source, Network) else "tensor"
+        attempts: list[tuple[str, Callable[[], Compression]]] = []
+        for quantiser in quantisers:
+            for bits in WAYS.get(quantiser, ()):
+                plan = Plan(quantiser, "tans", bits)
+                attempts.append((plan.describe(), partial(
+                    compress, model, plan, target=None, calibration=calibrating)))
+            if quantiser == EXPLORATION:
+                plan = Plan("codebook", "tans", granularity=granularity)
+                attempts.append((f"{EXPLORATION}, {EXPLORED_DROP:g} less", partial(
+                    explored, model, plan, data=judging, calibration=calibrating)))
+        for name, attempt in track(attempts, "compressing", transient=True):
             try:
-                found = compress(model, plan, target=None, calibration=path)
+                found = attempt()
             except ValueError as error:
                 print(f"{name}: {error}", file=sys.stderr)
                 continue
@@ -116,26 +126,10 @@ def compare(model: str, x: NDArray[Any], y: NDArray[Any], calibration: NDArray[A
                    "n": len(y)}
 
 
-def plans_of(source: FloatNetwork | Network, x: NDArray[Any], y: NDArray[Any],
-             quantisers: Sequence[str]) -> Iterator[tuple[str, Plan]]:
-    """Yield each quantiser's plans and what rows call them."""
-    # Weights are shared as the model has them: int8, with a scale for each filter.
-    granularity: Granularity = "channel" if isinstance(source, Network) else "tensor"
-    for quantiser in quantisers:
-        if quantiser != EXPLORATION:
-            for bits in WAYS[quantiser]:
-                plan = Plan(quantiser, "tans", bits)
-                yield plan.describe(), plan
-            continue
-        chosen = np.unique(np.linspace(0, len(y) - 1, EXPLORED).round().astype(int))
-        try:
-            explored = explore_network(source, x[chosen], y[chosen], drop=EXPLORED_DROP,
-                                       quantiser=CodebookQuantiser(1, granularity=granularity))
-        except ValueError as error:
-            print(f"{EXPLORATION}: {error}", file=sys.stderr)
-            continue
-        yield (f"{EXPLORATION}, {EXPLORED_DROP:g} less",
-               Plan("codebook", "tans", explored.bits, granularity=granularity))
+def explored(model: str, plan: Plan, *, data: Path, calibration: Path) -> Compression:
+    """Return the smallest network that a search by layers finds within ``EXPLORED_DROP`` points."""
+    return search(model, plan, max_drop=EXPLORED_DROP, target=None, data=data,
+                  calibration=calibration)[-1]
 
 
 if __name__ == "__main__":

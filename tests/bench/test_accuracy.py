@@ -21,9 +21,10 @@ def test_rows(data, tmp_path, capsys, monkeypatch):
           "--quantisers", "uniform", "step", "exploration"])
     rows = json.loads((tmp_path / "rows.json").read_text())
     assert [row["quantiser"] for row in rows] == ["uniform, 8 bits", "uniform, 3 bits",
-                                                  "step, 2.5 bits", "exploration, 0.01 less"]
+                                                  "step, 2.5 bits", "exploration, 1 less"]
     fine, coarse, step, explored = rows
     assert 1 < explored["bits_per_weight"] < 6
+    assert explored["accuracy"] >= explored["reference_accuracy"] - 0.01
     assert 3 < coarse["bits_per_weight"] + 1 < fine["bits_per_weight"] < 8
     assert step["bits_per_weight"] < 2.6
     for row in rows:
