@@ -24,7 +24,7 @@ from .report import FOLDER, Row, show, write_rows
 __all__ = ["main", "measure"]
 
 
-FORMATS = {"model": "", "quantiser": "", "image_bytes": ","}
+FORMATS = {"model": "", "quantiser": "", "codec": "", "image_bytes": ","}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -43,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     devices = dict.fromkeys(row["device"] for row in rows)
     show("Which network fits which device's accelerator", wide(rows),
          FORMATS | dict.fromkeys(devices, ""))
-    for (model, quantiser, lacks), names in lacking(rows).items():
-        print(f"{model}, {quantiser}: {lacks}: {', '.join(names)}")
+    for (*image, lacks), names in lacking(rows).items():
+        print(f"{', '.join(image)}: {lacks}: {', '.join(names)}")
     print(f"{arguments.output}: {len(rows)} rows")
 
 
@@ -70,7 +70,8 @@ def measure(folder: Path) -> Iterator[Row]:
                 for device, target in targets():
                     found = needs(layers, target, **sizes)
                     yield {"model": model.name, "quantiser": plan.describe(),
-                           "image_bytes": sizes["image_bytes"], "device": device,
+                           "codec": plan.codec, "image_bytes": sizes["image_bytes"],
+                           "device": device,
                            "fits": all(need.needed <= need.available for need in found),
                            "lacks": "; ".join(f"{need.needed:,} {need.name}, not {need.available:,}"
                                               for need in found if need.needed > need.available)}
@@ -78,21 +79,23 @@ def measure(folder: Path) -> Iterator[Row]:
 
 def wide(rows: Sequence[Row]) -> list[Row]:
     """Return a row for each image, which says of each device whether it fits."""
-    images: dict[tuple[str, str], dict[str, Any]] = {}
+    images: dict[tuple[str, ...], dict[str, Any]] = {}
     for row in rows:
-        image = images.setdefault((row["model"], row["quantiser"]),
-                                  {name: row[name] for name in FORMATS})
+        image = images.setdefault(image_of(row), {name: row[name] for name in FORMATS})
         image[row["device"]] = row["fits"]
     return list(images.values())
 
 
-def lacking(rows: Sequence[Row]) -> dict[tuple[str, str, str], list[str]]:
+def image_of(row: Row) -> tuple[str, ...]:
+    return row["model"], row["quantiser"], row["codec"]
+
+
+def lacking(rows: Sequence[Row]) -> dict[tuple[str, ...], list[str]]:
     """Return the devices that have too little for an image, by the image and what they lack."""
-    found: dict[tuple[str, str, str], list[str]] = {}
+    found: dict[tuple[str, ...], list[str]] = {}
     for row in rows:
         if not row["fits"]:
-            found.setdefault((row["model"], row["quantiser"], row["lacks"]), []).append(
-                row["device"])
+            found.setdefault((*image_of(row), row["lacks"]), []).append(row["device"])
     return found
 
 
