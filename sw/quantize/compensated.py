@@ -32,6 +32,11 @@ PROBES = 40
 #: many inputs, and with few, varied ones.
 DAMPING, FEW_DAMPING = 0.01, 0.1
 
+#: Bias of a filter that its step keeps to, whatever is fitted to it later, and how many times
+#: greater than any other step a layer's greatest one may be.
+MOST_BIAS = 1 << 29
+STEP_RANGE = 1 << 16
+
 #: What a bit costs, over the curvature times the squared step.
 PRESSURE = 0.08
 
@@ -226,6 +231,8 @@ class Statistics:
         Mean products of inputs now, and of these with inputs before, damped.
     now, before : array, shape (groups, K)
         Mean inputs.
+    unit : float
+        The step of inputs of 8 bits.
     """
 
     def __init__(self, layer: FloatLayer, before: FloatArray, now: FloatArray, damping: float,
@@ -241,6 +248,7 @@ class Statistics:
         mean = np.trace(hessian, axis1=1, axis2=2) / size
         extra = (damping * mean + 1e-6 * mean.mean() + 1e-12)[:, None, None] * np.eye(size)
         self.hessian, self.cross = hessian + extra, cross + extra
+        self.unit = float(np.ptp(new)) / 255
         self.now = new.mean(axis=1, dtype=np.float64)
         self.before = old.mean(axis=1, dtype=np.float64)
 
@@ -262,6 +270,12 @@ def round_layer(layer: FloatLayer, statistics: Statistics, pressure: float, limi
     steps = np.sqrt(pressure / (PRESSURE * typical))[:, None] * np.ones(rows.shape[1])
     # No weight may be beyond the alphabet.
     steps = np.maximum(steps, np.abs(target).max(axis=2) / limit)
+    # Filters without weights would have steps of next to nothing at a high rate; but factors from
+    # sums to outputs have their range, and biases, in products of both steps, have 32 bits.
+    steps = np.maximum(steps, steps.max() / STEP_RANGE)
+    if statistics.unit:
+        steps = np.maximum(steps, np.abs(layer.bias).reshape(groups, -1)
+                           / (statistics.unit * MOST_BIAS))
     costs = code_costs(count(np.clip(np.rint(target / steps[..., None]), -limit, limit), limit))
     chosen = np.zeros(target.shape, np.int64)
     for paths in PATHS:

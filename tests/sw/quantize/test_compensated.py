@@ -12,8 +12,8 @@ from sw.format.tables import AutomatonShape
 from sw.importers.tflite import load
 from sw.network import Activation, float_network
 from sw.quantize import StepQuantiser, compensated, quantise
-from sw.quantize.compensated import (code_costs, compensate, count, factorise, pixels, round_rows,
-                                     sample, sensitivities, vary)
+from sw.quantize.compensated import (Statistics, code_costs, compensate, count, factorise, pixels,
+                                     round_layer, round_rows, sample, sensitivities, vary)
 from sw.score import agreement, answer
 from sw.zoo import load_data, load_network
 
@@ -175,6 +175,17 @@ def test_dead_filters_are_kept_dead():
     assert found.symbols[0][:4].any()
     assert all(np.isfinite(layer.bias).all() for layer in found.network.layers
                if layer.bias is not None)
+
+
+def test_biases_of_filters_without_weights_stay_within_32_bits():
+    layer = small_network().layers[0]
+    alive = np.arange(8)[:, None, None, None] < 4
+    layer = replace(layer, weights=layer.weights * alive, bias=np.full(8, 100, np.float32))
+    x = inputs()
+    statistics = Statistics(layer, x, x, 0.01, np.random.default_rng(0))
+    # So little for a bit that steps would become as small as they may.
+    _, grid, _ = round_layer(layer, statistics, 1e-30, 127)
+    assert np.abs(100 / (np.ptp(x) / 255 * grid.scale)).max() < 1 << 31
 
 
 def test_calibration_is_asked_for(tmp_path):
