@@ -93,7 +93,8 @@ def test_toggles_of_one_inference(verilog_of, tmp_path):
     saif = tmp_path / "inference.saif"
     count_toggles(verilog, top="accelerator", image=uniform.image, target=target, x=x,
                   clock_hz=CLOCK_HZ, baud=BAUD, saif=saif, contents=uniform.data)
-    # A time step is half a cycle.
+    # In picoseconds.
     duration = next(int(line.split()[1].rstrip(")")) for line in saif.read_text().splitlines()
                     if line.startswith("(DURATION"))
-    assert duration / 2 == pytest.approx(predict(uniform.image, target).cycles, rel=0.01)
+    cycles = duration * CLOCK_HZ / 1e12
+    assert cycles == pytest.approx(predict(uniform.image, target).cycles, rel=0.01)

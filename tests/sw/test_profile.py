@@ -107,7 +107,8 @@ def test_seed_changes_no_more_than_noise(capsys):
 
 
 @pytest.mark.parametrize("arguments, complaint", [
-    (["nothing.npz"], "nothing.npz: no such model file, nor one of the networks that ship: digits"),
+    (["nothing.npz"],
+     "nothing.npz: no such model file, nor one of the networks that ship: digits, mnist"),
     (["digits", "--seed", "-1"], "Seed must be 0 or more, not -1"),
     (["bad.npz"], "bad.npz: is not an npz file"),
     (["bad.tflite"], None), (["bad.onnx"], None), (["bad.pt2"], None),
