@@ -14,7 +14,7 @@ def test_rows_of_keyword_spotting(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(mlperf_tiny, "MODELS", mlperf_tiny.MODELS[:1])
     main(["--no-build", "--samples", "1", "-o", str(tmp_path / "rows.json")])
     ours, raw = json.loads((tmp_path / "rows.json").read_text())
-    assert (ours["codec"], raw["codec"]) == ("huffman", "raw")
+    assert (ours["codec"], raw["codec"]) == ("tans", "raw")
     assert ours["image_bytes"] < 0.7 * raw["image_bytes"]
     assert raw["bits_per_weight"] == pytest.approx(8, abs=0.01)
     assert raw["agreement"] == 1
