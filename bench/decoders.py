@@ -113,7 +113,8 @@ def default_models() -> list[str]:
 def quantised(model: str, weights: str) -> list[NDArray[np.int8]]:
     """Return the weights of each layer of a network, quantised as ``weights`` names it."""
     quantiser, bits = WEIGHTS[weights]
-    network = compress(model, quantiser=quantiser, bits=bits, codec="tans",
+    # With no more values than an automaton has symbols, so that all cores decode the same.
+    network = compress(model, quantiser=quantiser, bits=bits, codec="huffman",
                        target=None).image.network
     return [layer.weights for layer in network.weighted if layer.weights is not None]
 
