@@ -296,4 +296,4 @@ def test_lanes_of_tans(prove, monkeypatch, lanes, states, words, depth):
     shape = TansLanes(TansShape(8, states), lanes=lanes, tables=1)
     prove(lanes_of_tans(Content(monkeypatch), shape, 3, words), TansDecoder, depth=depth,
           what=f" of {lanes} lanes and any table", within=TableRuns,
-          bug=("fills.eq(fills.init)", "fills.eq(fills.init - 1)"))
+          bug=("more.eq(run.more)", "more.eq(run.more + 1)"))
