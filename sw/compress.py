@@ -123,8 +123,8 @@ def keep_plan(arguments: argparse.Namespace, chosen: Compression | WeightsCompre
     else:
         target, parts = "none", chosen.arrays
     # Steps depend on what may code them.
-    plan = (chosen.plan if chosen.plan.quantiser == "step"
-            else replace(chosen.plan, codec=chosen.codec))
+    steps = chosen.plan.quantiser == "step" and not chosen.plan.generates
+    plan = chosen.plan if steps else replace(chosen.plan, codec=chosen.codec)
     save_plan(arguments.plan, plan, model=chosen.name,
               target=target, layers=[part.name for part in parts])
 
