@@ -7,6 +7,8 @@ from amaranth import *
 from amaranth.lib import io, wiring
 from amaranth.lib.wiring import Out
 
+from .dividers import choose
+
 
 __all__ = ["EHXPLLL", "Dividers"]
 
@@ -50,22 +52,9 @@ class Dividers:
             If a frequency is beyond the data sheet's limits, or there are no such dividers; the
             message names the nearest frequency that has.
         """
-        for name, value, limits in (("Input", input_hz, INPUT), ("Output", output_hz, OUTPUT)):
-            if value not in limits:
-                raise ValueError(f"{name} of the PLL must be {limits[0] / 1e6:g} to "
-                                 f"{limits[-1] / 1e6:g} MHz, not {value / 1e6:g} MHz")
-
-        def preference(dividers):
-            return (abs(dividers.output_hz(input_hz) - output_hz), dividers.reference,
-                    -dividers.feedback * dividers.loop)
-
-        best = min(cls._candidates(input_hz, output_hz), key=preference)
-        if best.output_hz(input_hz) != output_hz:
-            nearest = float(best.output_hz(input_hz)) / 1e6
-            raise ValueError(f"Output of the PLL must be a frequency that it can make of "
-                             f"{input_hz / 1e6:g} MHz, as {nearest:.6g} MHz, "
-                             f"not {output_hz / 1e6:g} MHz")
-        return best
+        return choose(cls._candidates(input_hz, output_hz), input_hz, output_hz,
+                      inputs=INPUT, outputs=OUTPUT, preference=lambda dividers: (
+                          dividers.reference, -dividers.feedback * dividers.loop))
 
     @classmethod
     def _candidates(cls, input_hz, output_hz):
