@@ -55,11 +55,16 @@ def read_site(arguments):
     Raises
     ------
     ValueError
-        If there is none.
+        If there is none, or no accelerator for its device.
     """
     board = find_board(arguments.board)
-    return Site(board, arguments.device or board.default_device, arguments.clock_hz,
-                arguments.baud)
+    device = arguments.device or board.default_device
+    board.platform(device)
+    # Before the clock, which needn't be one that suits other devices.
+    if (board.name, device) not in PRESETS:
+        known = ", ".join(f"{board} {device}" for board, device in PRESETS)
+        raise ValueError(f"Accelerator must be for one of {known}, not {board.name} {device}")
+    return Site(board, device, arguments.clock_hz, arguments.baud)
 
 
 def read_plan(arguments):
@@ -79,12 +84,8 @@ def read_target(arguments, site):
     Raises
     ------
     ValueError
-        If they can't be built, or there is no accelerator for the device.
+        If they can't be built.
     """
-    if (site.board.name, site.device) not in PRESETS:
-        known = ", ".join(f"{board} {device}" for board, device in PRESETS)
-        raise ValueError(f"Accelerator must be for one of {known}, "
-                         f"not {site.board.name} {site.device}")
     if arguments.memory is Memory.FLASH and not site.board.resources:
         raise ValueError(f"Memory flash must be on a board with its pins, ulx3s, "
                          f"not {site.board.name}")

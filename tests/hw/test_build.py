@@ -38,6 +38,8 @@ def no_tools(monkeypatch):
 @pytest.mark.parametrize("options, message", [
     (["--board", "ulx4s"],
      "Board must be one of ulx3s, icebreaker, icesugar, icesugar_pro, not ulx4s"),
+    (["--board", "icebreaker"],
+     "Accelerator must be for one of ulx3s 12F, ulx3s 25F, ulx3s 45F, ulx3s 85F, "),
     (["--board", "icebreaker", "--clock", "24"],
      "Accelerator must be for one of ulx3s 12F, ulx3s 25F, ulx3s 45F, ulx3s 85F, "),
     (["--device", "95F"], "Device of ULX3S must be one of 12F, 25F, 45F, 85F, not 95F"),
