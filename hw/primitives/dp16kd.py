@@ -5,6 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from .block import ECP5, Block
+
 
 __all__ = ["DP16KD", "GENERIC"]
 
@@ -13,7 +15,7 @@ __all__ = ["DP16KD", "GENERIC"]
 GENERIC = "generic"
 
 
-class DP16KD(wiring.Component):
+class DP16KD(Block):
     """True dual-port RAM of 1024 words of 18 bits. Both ports read, port A writes as well.
 
     A read takes two cycles in which the port is enabled: one fetches the word, the next passes it
@@ -30,12 +32,9 @@ class DP16KD(wiring.Component):
         Port A: ``enable``, ``write``, ``address``, ``write_data`` and ``data``, what was read.
     b : Out(Signature)
         Port B: ``enable``, ``address`` and ``data``.
-
-    Raises
-    ------
-    NotImplementedError
-        At elaboration, if the platform's device isn't an ECP5.
     """
+
+    family = ECP5
 
     a: Out(wiring.Signature({
         "enable": In(1),
@@ -51,15 +50,11 @@ class DP16KD(wiring.Component):
     }))
 
     def elaborate(self, platform):
-        if platform is None:
-            return self.twin(checked=True)
-        if platform.device == GENERIC:
+        if platform is not None and platform.device == GENERIC:
             return self.twin(checked=False)
-        if platform.device.startswith("LFE5U"):
-            return self.block()
-        raise NotImplementedError(f"DP16KD must be built for an ECP5, not {platform.device}")
+        return super().elaborate(platform)
 
-    def twin(self, *, checked):
+    def twin(self, *, checked=True):
         m = Module()
 
         m.submodules.memory = memory = Memory(shape=18, depth=1024, init=[])

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from amaranth import *
-from amaranth.lib import io, wiring
-from amaranth.lib.wiring import Out
+from amaranth.lib import io
 
-from .dividers import choose
+from .block import ECP5
+from .phase_locked_loop import PhaseLockedLoop, choose
 
 
 __all__ = ["EHXPLLL", "Dividers"]
@@ -73,43 +73,13 @@ class Dividers:
                     yield cls(reference, feedback, multiple // feedback, divider)
 
 
-class EHXPLLL(wiring.Component):
-    """Makes a clock of another frequency of the one at a pin.
+class EHXPLLL(PhaseLockedLoop):
+    """The ECP5's phase-locked loop: output CLKOP is fed back, CLKOS is the clock."""
 
-    It has no twin, since nothing simulates it.
-
-    Parameters
-    ----------
-    pin : io.PortLike
-        The board's clock.
-    input_hz, output_hz : int
-        Frequencies. See `Dividers.find` for what is possible.
-
-    Members
-    -------
-    o : Out(1)
-        The clock made from it.
-    locked : Out(1)
-        High once the output can be relied on. Asynchronous.
-    """
-
+    family = ECP5
     find_dividers = Dividers.find
 
-    o: Out(1)
-    locked: Out(1)
-
-    def __init__(self, pin, *, input_hz, output_hz):
-        self.pin = pin
-        self.input_hz = input_hz
-        self.output_hz = output_hz
-        self.dividers = self.find_dividers(input_hz, output_hz)
-        super().__init__()
-
-    def elaborate(self, platform):
-        device = getattr(platform, "device", None)
-        if not str(device).startswith("LFE5U"):
-            raise NotImplementedError(f"EHXPLLL must be on an ECP5, not {device}")
-
+    def block(self):
         m = Module()
         m.submodules.buffer = buffer = io.Buffer("i", self.pin)
         feedback = Signal()

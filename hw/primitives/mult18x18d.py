@@ -1,14 +1,15 @@
 """ECP5 multiplier of 18 x 18 bits."""
 
 from amaranth import *
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+from .block import ECP5, Block
 
 
 __all__ = ["MULT18X18D"]
 
 
-class MULT18X18D(wiring.Component):
+class MULT18X18D(Block):
     """Multiplies two signed numbers; MULT18X18D with its input and output registers.
 
     One product a cycle, ``latency`` cycles after its factors.
@@ -21,18 +22,12 @@ class MULT18X18D(wiring.Component):
         Their product, exact.
     """
 
+    family = ECP5
     latency = 2
 
     a: In(signed(18))
     b: In(signed(18))
     product: Out(signed(36))
-
-    def elaborate(self, platform):
-        if platform is None:
-            return self.twin()
-        if platform.device.startswith("LFE5U"):
-            return self.block()
-        raise NotImplementedError(f"MULT18X18D must be built for an ECP5, not {platform.device}")
 
     def twin(self):
         m = Module()

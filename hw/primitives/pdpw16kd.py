@@ -1,15 +1,17 @@
 """ECP5 block RAM with a write port and a read port of 36 bits."""
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
+from .block import ECP5, Block
 
 
 __all__ = ["PDPW16KD"]
 
 
-class PDPW16KD(wiring.Component):
+class PDPW16KD(Block):
     """Keeps 512 words of 36 bits; PDPW16KD with its output register.
 
     Accepts a write and a read a cycle. ``data`` is what was read ``latency`` cycles before, and
@@ -26,18 +28,12 @@ class PDPW16KD(wiring.Component):
         Words that were read.
     """
 
+    family = ECP5
     latency = 2
 
     writes: In(stream.Signature(data.StructLayout({"address": 9, "data": 36}), always_ready=True))
     reads: In(stream.Signature(9, always_ready=True))
     data: Out(36)
-
-    def elaborate(self, platform):
-        if platform is None:
-            return self.twin()
-        if platform.device.startswith("LFE5U"):
-            return self.block()
-        raise NotImplementedError(f"PDPW16KD must be built for an ECP5, not {platform.device}")
 
     def twin(self):
         m = Module()

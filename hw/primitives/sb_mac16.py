@@ -1,8 +1,10 @@
 """Multiplier of the iCE40 UltraPlus, as two of 8 x 8 bits."""
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
+
+from .block import ULTRAPLUS, Block
 
 
 __all__ = ["SB_MAC16"]
@@ -11,7 +13,7 @@ __all__ = ["SB_MAC16"]
 PAIR = data.ArrayLayout(signed(8), 2)
 
 
-class SB_MAC16(wiring.Component):
+class SB_MAC16(Block):
     """Multiplies two pairs of signed bytes; SB_MAC16 with its input and product registers.
 
     Two products a cycle, ``latency`` cycles after their factors. Its adders aren't used: they have
@@ -23,26 +25,14 @@ class SB_MAC16(wiring.Component):
         Factors.
     products : Out(ArrayLayout(signed(16), 2))
         Of the first two, and of the second two; exact.
-
-    Raises
-    ------
-    NotImplementedError
-        At elaboration, if the platform's device isn't an iCE40 UltraPlus.
     """
 
+    family = ULTRAPLUS
     latency = 2
 
     a: In(PAIR)
     b: In(PAIR)
     products: Out(data.ArrayLayout(signed(16), 2))
-
-    def elaborate(self, platform):
-        if platform is None:
-            return self.twin()
-        if platform.device.startswith("iCE40UP"):
-            return self.block()
-        raise NotImplementedError(
-            f"SB_MAC16 must be built for an iCE40 UltraPlus, not {platform.device}")
 
     def twin(self):
         m = Module()

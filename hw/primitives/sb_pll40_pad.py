@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from amaranth import *
-from amaranth.lib import wiring
-from amaranth.lib.wiring import Out
 
-from .dividers import choose
+from .block import ICE40
+from .phase_locked_loop import PhaseLockedLoop, choose
 
 
 __all__ = ["SB_PLL40_PAD", "Dividers"]
@@ -68,43 +67,13 @@ class Dividers:
                         yield cls(reference, feedback, output, setting)
 
 
-class SB_PLL40_PAD(wiring.Component):
-    """Makes a clock of another frequency of the one at its pin. It has no twin.
+class SB_PLL40_PAD(PhaseLockedLoop):
+    """The iCE40's phase-locked loop at a pin of its own, which nothing else can read."""
 
-    The pin is the PLL's own; nothing else can read it.
-
-    Parameters
-    ----------
-    pin : io.SingleEndedPort
-        The board's clock.
-    input_hz, output_hz : int
-        Frequencies. See `Dividers.find` for what is possible.
-
-    Members
-    -------
-    o : Out(1)
-        The clock made from it.
-    locked : Out(1)
-        High once the output can be relied on. Asynchronous.
-    """
-
+    family = ICE40
     find_dividers = Dividers.find
 
-    o: Out(1)
-    locked: Out(1)
-
-    def __init__(self, pin, *, input_hz, output_hz):
-        self.pin = pin
-        self.input_hz = input_hz
-        self.output_hz = output_hz
-        self.dividers = self.find_dividers(input_hz, output_hz)
-        super().__init__()
-
-    def elaborate(self, platform):
-        device = getattr(platform, "device", None)
-        if not str(device).startswith("iCE40"):
-            raise NotImplementedError(f"SB_PLL40_PAD must be on an iCE40, not {device}")
-
+    def block(self):
         m = Module()
         m.submodules.pll = Instance(
             "SB_PLL40_PAD",

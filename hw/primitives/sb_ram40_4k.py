@@ -1,15 +1,17 @@
 """Block RAM of the iCE40."""
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
+from .block import ICE40, Block
 
 
 __all__ = ["SB_RAM40_4K"]
 
 
-class SB_RAM40_4K(wiring.Component):
+class SB_RAM40_4K(Block):
     """Keeps 256 words of 16 bits; SB_RAM40_4K with a write port and a read port.
 
     Accepts a write and a read a cycle. ``data`` is what was read ``latency`` cycles before, and
@@ -27,25 +29,14 @@ class SB_RAM40_4K(wiring.Component):
         Addresses.
     data : Out(16)
         Words that were read.
-
-    Raises
-    ------
-    NotImplementedError
-        At elaboration, if the platform's device isn't an iCE40.
     """
 
+    family = ICE40
     latency = 1
 
     writes: In(stream.Signature(data.StructLayout({"address": 8, "data": 16}), always_ready=True))
     reads: In(stream.Signature(8, always_ready=True))
     data: Out(16)
-
-    def elaborate(self, platform):
-        if platform is None:
-            return self.twin()
-        if platform.device.startswith("iCE40"):
-            return self.block()
-        raise NotImplementedError(f"SB_RAM40_4K must be built for an iCE40, not {platform.device}")
 
     def twin(self):
         m = Module()

@@ -1,15 +1,17 @@
 """Large single-ported RAM of the iCE40 UltraPlus."""
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
+from .block import ULTRAPLUS, Block
 
 
 __all__ = ["SB_SPRAM256KA"]
 
 
-class SB_SPRAM256KA(wiring.Component):
+class SB_SPRAM256KA(Block):
     """Keeps 16,384 words of 16 bits; SB_SPRAM256KA. It reads or writes, one word a cycle.
 
     ``data`` is what was read a cycle before, and stays until the next access; behind a write it is
@@ -27,26 +29,15 @@ class SB_SPRAM256KA(wiring.Component):
         The word to be written.
     data : Out(16)
         The word that was read.
-
-    Raises
-    ------
-    NotImplementedError
-        At elaboration, if the platform's device isn't an iCE40 UltraPlus.
     """
+
+    family = ULTRAPLUS
 
     enable: In(1)
     write: In(data.ArrayLayout(1, 2))
     address: In(14)
     write_data: In(16)
     data: Out(16)
-
-    def elaborate(self, platform):
-        if platform is None:
-            return self.twin()
-        if platform.device.startswith("iCE40UP"):
-            return self.block()
-        raise NotImplementedError(
-            f"SB_SPRAM256KA must be built for an iCE40 UltraPlus, not {platform.device}")
 
     def twin(self):
         m = Module()

@@ -37,5 +37,5 @@ def test_impossible_frequencies_refused(input_hz, output_hz, complaint):
 
 
 def test_other_devices_refused():
-    with pytest.raises(NotImplementedError, match="EHXPLLL must be on an ECP5, not None"):
+    with pytest.raises(NotImplementedError, match="EHXPLLL must be built for an ECP5, not None"):
         Fragment.get(EHXPLLL(None, input_hz=25_000_000, output_hz=80_000_000), None)

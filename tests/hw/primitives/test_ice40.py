@@ -220,5 +220,5 @@ def test_impossible_frequencies_refused(input_hz, output_hz, complaint):
 
 def test_pll_of_other_devices_refused():
     pll = SB_PLL40_PAD(None, input_hz=12_000_000, output_hz=24_000_000)
-    with pytest.raises(NotImplementedError, match="must be on an iCE40, not LFE5U-85F"):
+    with pytest.raises(NotImplementedError, match="must be built for an iCE40, not LFE5U-85F"):
         Fragment.get(pll, SimpleNamespace(device="LFE5U-85F"))

@@ -14,5 +14,5 @@ def test_is_the_block_on_an_ecp5():
 
 @pytest.mark.parametrize("platform", [None, SimpleNamespace(device="iCE40UP5K")])
 def test_other_devices_refused(platform):
-    with pytest.raises(NotImplementedError, match="USRMCLK must be on an ECP5, not"):
+    with pytest.raises(NotImplementedError, match="USRMCLK must be built for an ECP5, not"):
         generate(USRMCLK(), name="top", platform=platform)

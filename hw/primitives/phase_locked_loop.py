@@ -1,6 +1,48 @@
-"""Choice of a phase-locked loop's dividers."""
+"""What phase-locked loops have in common: a component, and the choice of dividers."""
 
-__all__ = ["choose"]
+from amaranth.lib.wiring import Out
+
+from .block import Block
+
+
+__all__ = ["PhaseLockedLoop", "choose"]
+
+
+class PhaseLockedLoop(Block):
+    """Makes a clock of another frequency of the one at a pin.
+
+    It has no twin, since nothing simulates it.
+
+    Parameters
+    ----------
+    pin : io.SingleEndedPort
+        The board's clock.
+    input_hz, output_hz : int
+        Frequencies. See the family's ``Dividers.find`` for what is possible.
+
+    Members
+    -------
+    o : Out(1)
+        The clock made from it.
+    locked : Out(1)
+        High once the output can be relied on. Asynchronous.
+
+    Raises
+    ------
+    ValueError
+        If the frequencies are not possible.
+    """
+
+    #: Returns the dividers for ``input_hz`` and ``output_hz``.
+    find_dividers: staticmethod
+
+    o: Out(1)
+    locked: Out(1)
+
+    def __init__(self, pin, *, input_hz, output_hz):
+        self.pin = pin
+        self.dividers = self.find_dividers(input_hz, output_hz)
+        super().__init__()
 
 
 def choose(candidates, input_hz, output_hz, *, inputs, outputs, preference):
