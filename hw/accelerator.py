@@ -4,12 +4,10 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.engine.engine import Engine
+from hw.engine.engine import Engine, memory_pins
 from hw.link.host import HostLink
-from hw.memory.flash import FLASH_PINS
 
 from sw.format.status import State
-from sw.format.target import Memory
 
 
 __all__ = ["Accelerator"]
@@ -35,8 +33,8 @@ class Accelerator(wiring.Component):
         UART of the host link; idle high.
     leds : Out(8)
         Bit 0 ready, bit 1 loading or running, bit 2 failed.
-    flash : Out(FLASH_PINS)
-        The board's flash, if the target's memory is there.
+    flash, sdram
+        The chips that the target's memory is in, as in `hw.engine.engine.memory_pins`.
     """
 
     def __init__(self, target, image=b"", *, clock_hz, baud):
@@ -47,7 +45,7 @@ class Accelerator(wiring.Component):
         self.engine = Engine(target, image, clock_hz=clock_hz)
         self.link = HostLink(target, clock_hz=clock_hz, baud=baud)
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "leds": Out(8)}
-                         | ({"flash": Out(FLASH_PINS)} if target.memory is Memory.FLASH else {}))
+                         | memory_pins(target))
 
     def elaborate(self, platform):
         m = Module()
@@ -57,8 +55,8 @@ class Accelerator(wiring.Component):
 
         m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx)]
         connect(m, link.image, engine.image)
-        if self.target.memory is Memory.FLASH:
-            connect(m, engine.flash, flipped(self.flash))
+        for chip in memory_pins(self.target):
+            connect(m, getattr(engine, chip), flipped(getattr(self, chip)))
         connect(m, link.inputs, engine.inputs)
         connect(m, link.output_reads, engine.output_reads)
         connect(m, engine.outputs, link.outputs)

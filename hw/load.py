@@ -48,8 +48,11 @@ def image_command(board, image):
             "--offset", str(FLASH_OFFSET), str(image)]
 
 
-def flash_image(path):
+def flash_image(path, memory=None):
     """Return the bytes of an image for a flash; a schedule for another memory is made anew.
+
+    It is for an accelerator with its image in ``memory``, by default that which the image is for,
+    or flash.
 
     Raises
     ------
@@ -64,14 +67,15 @@ def flash_image(path):
     if target is None:
         raise ValueError(f"{path} is for target {target_hash:08x}, of unknown sizes: compress the "
                          "network for the board")
-    if target.memory is not Memory.FLASH:
-        target = target.with_memory(Memory.FLASH)
+    memory = memory or (target.memory if target.memory.has_flash else Memory.FLASH)
+    if target.memory is not memory:
+        target = target.with_memory(memory)
         data = retarget(data, target)
     read_image(data, name=str(path), target=target)
     return data
 
 
-def load_image(board, path):
+def load_image(board, path, memory=None):
     """Write an image into the flash of ``board`` and read it back.
 
     Raises
@@ -81,7 +85,7 @@ def load_image(board, path):
     ValueError, OSError
         As `flash_image`.
     """
-    data = flash_image(path)
+    data = flash_image(path, memory)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "image.bin")
         file.write_bytes(data)
@@ -135,7 +139,8 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         prog="hw.load", description="Program a board with the bitstream that hw.build made.",
         epilog=f"With --image the image is written into the board's flash first, from byte "
-               f"{FLASH_OFFSET:#x} on, where accelerators of hw.build --memory flash look for it.")
+               f"{FLASH_OFFSET:#x} on, where accelerators of hw.build --memory flash or "
+               "sdram look for it.")
     parser.add_argument("--board", default="ulx3s",
                         help=f"one of {', '.join(BOARDS)} (default: %(default)s)")
     parser.add_argument("--bitstream", type=Path, metavar="FILE",
@@ -145,6 +150,10 @@ def main(argv=None):
     parser.add_argument("--image", type=Path, metavar="FILE",
                         help="image to write into the board's flash, made by hw.build or "
                              "sw.compress")
+    parser.add_argument("--memory", type=Memory,
+                        choices=[memory for memory in Memory if memory.has_flash],
+                        help="memory of the accelerator that the image is for (default: the "
+                             "image's own, or flash)")
     parser.add_argument("--dry-run", action="store_true", help="only print the command")
     args = parser.parse_args(argv)
 
@@ -159,7 +168,7 @@ def main(argv=None):
             print(shlex.join(command(board, bitstream, flash=args.flash)))
             return 0
         if args.image:
-            load_image(board, args.image)
+            load_image(board, args.image, args.memory)
         load(board, bitstream, flash=args.flash)
     except (LoadError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -26,8 +26,9 @@ def add_accelerator_options(parser):
     parser.add_argument("--baud", type=int, default=BAUD, metavar="RATE",
                         help="bits a second of the serial line (default: %(default)s)")
     parser.add_argument("--memory", type=Memory, choices=list(Memory), default=Memory.BLOCK_RAM,
-                        help="where the image is: block RAM, or the board's flash, from which "
-                             "coded data are read anew in each run (default: %(default)s)")
+                        help="where the image is: block RAM; the board's flash, from which "
+                             "coded data are read anew in each run; or SDRAM, filled from flash "
+                             "(default: %(default)s)")
     add_size_options(parser)
     parser.add_argument("--model", default="digits", metavar="NAME|FILE",
                         help="network that ships, or a model file (default: %(default)s)")
@@ -86,8 +87,8 @@ def read_target(arguments, site):
     ValueError
         If they can't be built.
     """
-    if arguments.memory is Memory.FLASH and not site.board.resources:
-        raise ValueError(f"Memory flash must be on a board with its pins, ulx3s, "
+    if arguments.memory.has_flash and not site.board.resources:
+        raise ValueError(f"Memory {arguments.memory} must be on a board with its pins, ulx3s, "
                          f"not {site.board.name}")
     preset = PRESETS[site.board.name, site.device].with_memory(arguments.memory)
     return resize(preset, arguments)

@@ -51,6 +51,28 @@ class Top(Elaboratable):
         return {"o_flash__clk": clk, "o_flash__cs_n": cs_n, "o_flash__o": o, "o_flash__oe": oe,
                 "i_flash__i": i}
 
+    def sdram(self, m, platform):
+        """Add the pins of the SDRAM, each with a register; return the accelerator's ports."""
+        pins = platform.request("sdram", 0, dir="-")
+        # The inverse of the clock.
+        m.submodules.sdram_clk = clock = io.DDRBuffer("o", pins.clk)
+        m.d.comb += [clock.o[0].eq(0), clock.o[1].eq(1)]
+        for name, level in (("clk_en", 1), ("cs", 1), ("dqm", 0)):
+            m.submodules[f"sdram_{name}"] = buffer = io.Buffer("o", getattr(pins, name))
+            m.d.comb += buffer.o.eq(level)
+
+        ports = {}
+        for name, pin in (("ras_n", "ras"), ("cas_n", "cas"), ("we_n", "we"), ("ba", "ba"),
+                          ("a", "a")):
+            port = getattr(pins, pin)
+            m.submodules[f"sdram_{pin}"] = buffer = io.FFBuffer("o", port)
+            ports[f"o_sdram__{name}"] = level = Signal(len(port), name=f"sdram_{name}")
+            m.d.comb += buffer.o.eq(~level if name.endswith("_n") else level)
+        m.submodules.sdram_dq = data = io.FFBuffer("io", pins.dq)
+        o, oe = Signal(16), Signal()
+        m.d.comb += [data.o.eq(o), data.oe.eq(oe)]
+        return ports | {"o_sdram__o": o, "o_sdram__oe": oe, "i_sdram__i": data.i}
+
     def elaborate(self, platform):
         m = Module()
 
@@ -79,7 +101,8 @@ class Top(Elaboratable):
             i_rx=rx.i,
             o_tx=tx.o,
             o_leds=leds,
-            **(self.flash(m, platform) if self.memory is Memory.FLASH else {}),
+            **(self.flash(m, platform) if self.memory.has_flash else {}),
+            **(self.sdram(m, platform) if self.memory is Memory.SDRAM else {}),
         )
 
         return m

@@ -10,7 +10,6 @@ from rich.console import Console
 from hw.options import add_accelerator_options, read_plan, read_site, read_target
 from sim.verilator import SimulationError
 from sim.virtual import Build, VirtualBoard
-from sw.format.target import Memory
 from sw.host.ports import offer
 
 
@@ -33,8 +32,8 @@ def read_flash(arguments, target):
     """
     if arguments.image is None:
         return None
-    if target.memory is not Memory.FLASH:
-        raise ValueError("--image needs --memory flash; sw.infer --image writes other memories")
+    if not target.memory.has_flash:
+        raise ValueError("--image needs --memory flash or sdram; sw.infer --image writes others")
     return arguments.image.read_bytes()
 
 
@@ -44,7 +43,8 @@ def main(argv=None):
         description="Simulate a board and offer its serial port as a pseudo-terminal.")
     add_accelerator_options(parser)
     parser.add_argument("--image", type=Path, metavar="FILE",
-                        help="image in its flash, with --memory flash (default: the model's)")
+                        help="image in its flash, with --memory flash or sdram (default: the "
+                             "model's)")
     arguments = parser.parse_args(argv)
     console = Console(highlight=False, soft_wrap=True)
     try:

@@ -1,5 +1,6 @@
 """Simulates an accelerator's Verilog on real inputs and compares it with the golden model."""
 
+import contextlib
 import hashlib
 import json
 import select
@@ -10,17 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
+from sim.benches.job import run_parts
 from sim.chips import flash_options, with_chips
 from sim.verilator import (SimulationError, compile_board, compile_for_cocotb, run_cocotb)
 from sw import golden
 from sw.format.status import Counter
-from sw.format.target import Memory, Target
+from sw.format.target import Target
 from sw.host.client import Link, LinkError
 from sw.image import Image, read_image
 from sw.schedule import computed, place_activations
 
 
-__all__ = ["Part", "Simulation", "count_toggles", "simulate"]
+__all__ = ["Part", "Simulation", "count_toggles", "simulate", "simulate_resident"]
 
 
 #: Seconds that a simulated board may take, and may be silent: only a hung one is so long.
@@ -177,40 +179,89 @@ def simulate(parts, *, target: Target, verilog: str, top: str, bench: str, clock
     images = [read_image(part.image, target=target) for part in parts]
     with tempfile.TemporaryDirectory(dir=directory) as name:
         work = Path(name).resolve()
-        job = {"clock_hz": clock_hz, "baud": baud, "results": str(work / "results.npz"),
-               "parts": []}
-        for number, (part, image) in enumerate(zip(parts, images, strict=True)):
-            image_file, input_file = work / f"{number}.hri", work / f"{number}.npy"
-            image_file.write_bytes(part.image)
-            np.save(input_file, part.x.reshape(len(part.x), -1))
-            layers = [layer.descriptor for layer in image.network.layers]
-            addresses = place_activations(layers, target)
-            job["parts"].append({
-                "image": None if part.resident else str(image_file),
-                "inputs": str(input_file),
-                "input_address": addresses[0],
-                "output_address": addresses[-1],
-                "output_bytes": int(np.prod(layers[-1].output_shape)),
-                "layers": len(computed(layers)),
-            })
+        job = {"clock_hz": clock_hz, "baud": baud, "results": str(work / "results.npz")}
+        job["parts"] = [write_part(part, image, target, work / str(number))
+                        for number, (part, image) in enumerate(zip(parts, images, strict=True))]
         job_file = work / "job.json"
         job_file.write_text(json.dumps(job))
         plusargs = []
-        if target.memory is Memory.FLASH:
+        if target.memory.has_flash:
             plusargs = flash_options(parts[0].image, work / "flash.bin")
         run_cocotb(folder, top=top, bench=bench, testcase="run_job",
                    environment={"HEADRACE_JOB": str(job_file)}, plusargs=plusargs,
                    log=directory / "simulation.log")
         results = dict(np.load(work / "results.npz"))
+    return [simulation_of(number, part, image, target, results, digest)
+            for number, (part, image) in enumerate(zip(parts, images, strict=True))]
 
-    return [
-        Simulation(
-            image=image, target=target, outputs=results[f"outputs{number}"],
-            expected=expected_outputs(image, part.x),
-            counters=results[f"counters{number}"], layer_ends=results[f"layer_ends{number}"],
-            layer_waiting=results[f"layer_waiting{number}"],
-            rtl_sha256=digest)
-        for number, (part, image) in enumerate(zip(parts, images, strict=True))]
+
+def write_part(part, image, target, path):
+    """Write a part's files, ``path`` with suffixes; return it as a job has it."""
+    image_file, input_file = path.with_suffix(".hri"), path.with_suffix(".npy")
+    image_file.write_bytes(part.image)
+    np.save(input_file, part.x.reshape(len(part.x), -1))
+    layers = [layer.descriptor for layer in image.network.layers]
+    addresses = place_activations(layers, target)
+    return {
+        "image": None if part.resident else str(image_file),
+        "inputs": str(input_file),
+        "input_address": addresses[0],
+        "output_address": addresses[-1],
+        "output_bytes": int(np.prod(layers[-1].output_shape)),
+        "layers": len(computed(layers)),
+    }
+
+
+def simulation_of(number, part, image, target, results, digest):
+    return Simulation(
+        image=image, target=target, outputs=results[f"outputs{number}"],
+        expected=expected_outputs(image, part.x),
+        counters=results[f"counters{number}"], layer_ends=results[f"layer_ends{number}"],
+        layer_waiting=results[f"layer_waiting{number}"], rtl_sha256=digest)
+
+
+def simulate_resident(part, *, target: Target, verilog: str, top: str, clock_hz: int, baud: int,
+                      directory: Path):
+    """Run a part whose image is there at power-on, as `simulate` does, but without cocotb.
+
+    For long runs. Arguments are as those of `simulate`.
+
+    Raises
+    ------
+    SimulationError
+        If it doesn't compile, refuses the image, or hangs.
+    """
+    digest = hashlib.sha256(verilog.encode()).hexdigest()
+    verilog, top = with_chips(verilog, top=top, target=target)
+    folder = compile_board(verilog, top=top)
+    image = read_image(part.image, target=target)
+    with tempfile.TemporaryDirectory(dir=directory) as name:
+        work = Path(name).resolve()
+        described = write_part(part, image, target, work / "0")
+        options = flash_options(part.image, work / "flash.bin") if target.memory.has_flash else []
+        with board_process(folder, clock_hz, baud, *options) as (_, link):
+            results = run_parts(link, [described])
+    return simulation_of(0, part, image, target, results, digest)
+
+
+@contextlib.contextmanager
+def board_process(folder, clock_hz, baud, *options):
+    """Run the board that is compiled in ``folder``; give its process and a link to it.
+
+    Raises
+    ------
+    SimulationError
+        If it doesn't answer.
+    """
+    with subprocess.Popen(
+            [folder / "board", str(round(clock_hz / baud)), str(clock_hz), *options],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+        try:
+            yield process, Link(ProgramLine(process))
+        except (LinkError, OSError, subprocess.TimeoutExpired) as error:
+            raise SimulationError(f"{folder / 'board'}: {error}") from error
+        finally:
+            process.kill()
 
 
 class ProgramLine:
@@ -255,24 +306,17 @@ def count_toggles(verilog: str, *, top: str, image: Image, target: Target, x: np
     partial.unlink(missing_ok=True)
     addresses = place_activations([layer.descriptor for layer in image.network.layers], target)
     options = []
-    if target.memory is Memory.FLASH:
+    if target.memory.has_flash:
         options = flash_options(flash, saif.with_suffix(".flash"))
-    with subprocess.Popen([folder / "board", str(round(clock_hz / baud)), str(clock_hz), partial,
-                           *options],
-                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
-        try:
-            link = Link(ProgramLine(process))
-            if contents is not None:
-                link.write_image(contents)
-                link.load()
-            link.wait(PATIENCE)
-            link.write_input(addresses[0], x.tobytes())
-            link.run()
-            process.stdin.close()
-            status = process.wait(PATIENCE)
-        except (LinkError, OSError, subprocess.TimeoutExpired) as error:
-            process.kill()
-            raise SimulationError(f"{folder / 'board'}: {error}; no toggles counted") from error
+    with board_process(folder, clock_hz, baud, partial, *options) as (process, link):
+        if contents is not None:
+            link.write_image(contents)
+            link.load()
+        link.wait(PATIENCE)
+        link.write_input(addresses[0], x.tobytes())
+        link.run()
+        process.stdin.close()
+        status = process.wait(PATIENCE)
     if status or not partial.exists():
         raise SimulationError(f"{folder / 'board'} ended with status {status}, no toggles counted")
     partial.replace(saif)

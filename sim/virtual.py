@@ -15,7 +15,7 @@ from hw.top import ACCELERATOR
 from sim.chips import flash_options, with_chips
 from sim.verilator import BUILD, SimulationError, compile_board
 from sw.compression import compress
-from sw.format.target import Memory, Target
+from sw.format.target import Target
 from sw.plan import Plan
 from sw.zoo import find
 
@@ -120,7 +120,7 @@ class VirtualBoard:
         self.build = build
         self.flash = flash
         self.faults = faults
-        if build.target.memory is Memory.FLASH and flash is None:
+        if build.target.memory.has_flash and flash is None:
             self.flash = build.compress().data
         self.cycles = bit_cycles(build.site.clock_hz, build.site.baud)
         self.folder = build.compile()

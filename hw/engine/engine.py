@@ -13,20 +13,28 @@ from hw.engine.filler import Filler
 from hw.engine.loader import Loader
 from hw.engine.records import ScheduleMemory
 from hw.engine.sequencer import Sequencer
+from hw.memory.filled_sdram import FilledSdram
 from hw.memory.flash import FLASH_PINS, FlashMemory
+from hw.memory.sdram import SDRAM_PINS
 from hw.memory.weights import WRITE as WEIGHT_WRITE
 from hw.memory.weights import WeightMemory
 from sw.format.schedule import Dataflow
 from sw.format.status import Error, State
-from sw.format.target import FLASH_OFFSET, Memory
+from sw.format.target import FLASH_OFFSET, Memory, Target
 from sw.format.timing import drain_cycles
 
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "memory_pins"]
 
 
 #: Cycles that everything needs to come to rest after a load or a run.
 REST = 16
+
+
+def memory_pins(target: Target):
+    """Return the ports for the chips that an accelerator's memory is in, none for block RAM."""
+    return (({"flash": Out(FLASH_PINS)} if target.memory.has_flash else {})
+            | ({"sdram": Out(SDRAM_PINS)} if target.memory is Memory.SDRAM else {}))
 
 
 class Engine(wiring.Component):
@@ -63,6 +71,8 @@ class Engine(wiring.Component):
         What it does, and what failed last.
     counter : In(8), count : Out(32)
         Index of a `Counter`, and its value a cycle later.
+    flash, sdram
+        The chips, as in `memory_pins`.
     """
 
     def __init__(self, target, image=b"", *, clock_hz=80_000_000):
@@ -92,16 +102,32 @@ class Engine(wiring.Component):
             "error": Out(Error),
             "counter": In(8),
             "count": Out(32),
-        } | ({"flash": Out(FLASH_PINS)} if target.memory is Memory.FLASH else {}))
+        } | memory_pins(target))
 
-    def weight_memory(self, m, rest, idle, starts):
-        """Add the weight memory; return its regions, its words, and what is wrong with it."""
+    def weight_memory(self, m, rest, idle, loader):
+        """Add the weight memory; return its regions, its words, what is wrong, and if it's busy."""
+        sizes = {"address_bits": self.target.address_bits, "clock_hz": self.clock_hz}
+        quiet = Const(0)
         if self.target.memory is Memory.FLASH:
-            m.submodules.memory = memory = FlashMemory(
-                address_bits=self.target.address_bits, clock_hz=self.clock_hz, offset=FLASH_OFFSET)
+            m.submodules.memory = memory = FlashMemory(**sizes, offset=FLASH_OFFSET)
             connect(m, memory.pins, flipped(self.flash))
-            m.d.comb += [memory.stop.eq(rest), memory.identify.eq(starts)]
-            return memory.regions, memory.o, memory.fault
+            m.d.comb += [memory.stop.eq(rest), memory.identify.eq(loader.start)]
+            return memory.regions, memory.o, memory.fault, quiet
+
+        if self.target.memory is Memory.SDRAM:
+            m.submodules.memory = memory = FilledSdram(**sizes, offset=FLASH_OFFSET)
+            connect(m, memory.flash, flipped(self.flash))
+            connect(m, memory.sdram, flipped(self.sdram))
+            m.d.comb += [
+                memory.stop.eq(rest),
+                memory.identify.eq(loader.start),
+                memory.loading.eq(self.state == State.LOADING),
+                self.image.ready.eq(idle & memory.writes.ready),
+                memory.writes.valid.eq(idle & self.image.valid),
+                memory.writes.payload.address.eq(self.image.payload.address),
+                memory.writes.payload.data.eq(self.image.payload.data),
+            ]
+            return memory.regions, memory.o, memory.fault, memory.busy
 
         words = [int.from_bytes(self.initial_image[i:i + 4], "little")
                  for i in range(0, len(self.initial_image), 4)]
@@ -115,7 +141,7 @@ class Engine(wiring.Component):
             memory.writes.valid.eq(idle & self.image.valid),
             memory.writes.payload.eq(self.image.payload),
         ]
-        return fetcher.regions, fetcher.o, Const(Error.NONE, Error)
+        return fetcher.regions, fetcher.o, Const(Error.NONE, Error), quiet
 
     def elaborate(self, platform):
         m = Module()
@@ -142,7 +168,7 @@ class Engine(wiring.Component):
         running = self.state == State.RUNNING
         idle = ~loading & ~running
 
-        regions, words, fault = self.weight_memory(m, rest, idle, loader.start)
+        regions, words, fault, busy = self.weight_memory(m, rest, idle, loader)
 
         # Host.
         m.d.comb += [
@@ -219,8 +245,9 @@ class Engine(wiring.Component):
         with m.FSM():
             with m.State("Rest"):
                 m.d.comb += rest.eq(1)
-                m.d.sync += rest_left.eq(rest_left - 1)
-                with m.If(rest_left == 1):
+                with m.If(~busy):
+                    m.d.sync += rest_left.eq(rest_left - 1)
+                with m.If(~busy & (rest_left == 1)):
                     m.next = "Idle"
                     with m.If(load_next):
                         m.d.comb += loader.start.eq(1)

@@ -33,9 +33,9 @@ class Loader(wiring.Component):
 
     A word takes 5 cycles: one to hand it out and four for the CRC. Nothing that it hands out counts
     unless ``done`` comes without an error. Whatever the memory holds, it ends: it reads no more
-    words than the memory has, and waits only for the decoder to take and expand its table. Coded
-    data outside of the chip are left to the runs; of them only the CRC is looked at, lest it be
-    missing.
+    words than the memory has, and waits only for the decoder to take and expand its table. What
+    comes from a flash may end early: its last word is looked at before the sections. Coded data
+    that stay there are left to the runs.
 
     Parameters
     ----------
@@ -206,7 +206,8 @@ class Loader(wiring.Component):
             | ((section == Section.MULTIPLIER) & (length != bias_words))
             | (is_shift & (length != (bias_words + 3)[2:])))
 
-        outside = target.memory is not Memory.BLOCK_RAM
+        has_flash = target.memory.has_flash
+        outside = target.memory is Memory.FLASH
         in_header = Signal()
         section_ends = Signal()
         with m.FSM():
@@ -261,7 +262,7 @@ class Loader(wiring.Component):
                 m.d.comb += checksum.start.eq(1)
                 with m.If(~header.is_image):
                     fail(Error.NO_IMAGE)
-                    if outside:
+                    if has_flash:
                         with m.If(header.is_erased):
                             fail(Error.FLASH_ERASED)
                 with m.Elif(~header.is_known):
@@ -274,7 +275,7 @@ class Loader(wiring.Component):
                     fail(Error.LENGTH)
                 with m.Else():
                     m.d.sync += in_header.eq(0)
-                    m.next = "Ask for last word" if outside else "Ask for sections"
+                    m.next = "Ask for last word" if has_flash else "Ask for sections"
 
             with m.State("Ask for last word"):
                 m.d.comb += [

@@ -1,5 +1,8 @@
 // SDRAM MT48LC16M16A2-75: 4 banks of 8192 rows of 512 columns of 16 bits, 32 MB. What its data sheet
 // forbids ends the simulation; so do power-down, autoprecharge and masked reads, which it lacks.
+//
+// +sdram_absent leaves the pins alone, +sdram_flip=HEX inverts bit 0 of the halfword at this address
+// (bank, row, column) whenever it is read.
 
 `timescale 1ns / 1ps
 
@@ -47,7 +50,14 @@ module MT48LC16M16A2(
     reg drive = 0;
     reg [15:0] out = 0;
 
-    assign dq = drive ? out : 16'bz;
+    reg absent = 0, flips = 0;
+    reg [23:0] flipped = 0;
+    initial begin
+        absent = $test$plusargs("sdram_absent") != 0;
+        flips = $value$plusargs("sdram_flip=%h", flipped) != 0;
+    end
+
+    assign dq = drive && !absent ? out : 16'bz;
 
     integer i;
     initial
@@ -174,7 +184,8 @@ module MT48LC16M16A2(
         end
 
         if (reading) begin
-            queue[latency - 2] = memory[{bank, row[bank], column}];
+            queue[latency - 2] = memory[{bank, row[bank], column}]
+                ^ {15'b0, flips && flipped == {bank, row[bank], column}};
             queued[latency - 2] = 1;
         end
         if (writing) begin

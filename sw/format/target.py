@@ -26,6 +26,13 @@ class Memory(StrEnum):
     #: In the board's flash, from `FLASH_OFFSET` on. Coded data are read anew in each run; the host
     #: writes nothing.
     FLASH = "flash"
+    #: In the board's SDRAM, which is filled from the flash at each load, or written by the host.
+    SDRAM = "sdram"
+
+    @property
+    def has_flash(self) -> bool:
+        """Whether the image comes from the board's flash."""
+        return self in (Memory.FLASH, Memory.SDRAM)
 
 
 #: Address of the image in the boards' flashes, in bytes: behind the longest bitstream.
@@ -212,7 +219,8 @@ def find_targets(target_hash: int) -> dict[str, Target]:
     named = ((f"{board}:{device}{size}{where}", preset.with_memory(memory))
              for presets, size in ((PRESETS, ""), (LARGE, ", large"))
              for (board, device), preset in presets.items()
-             for memory, where in ((Memory.BLOCK_RAM, ""), (Memory.FLASH, ", flash")))
+             for memory in Memory
+             for where in ["" if memory is preset.memory else f", {memory}"])
     arrays = ((f"{rows} x {columns} array, {requantisers} requantisers",
                replace(preset, rows=rows, columns=columns, requantisers=requantisers))
               for preset in dict.fromkeys(PRESETS.values())

@@ -36,6 +36,9 @@ Int8Array = NDArray[np.int8]
 #: Seconds that a run may take: a virtual board is slow.
 PATIENCE = 60
 
+#: Addresses of words have 16 bits on the line.
+MAX_IMAGE_BYTES = 4 << 16
+
 
 @dataclass(frozen=True)
 class Description:
@@ -275,6 +278,10 @@ class Accelerator:
         if len(data) > 4 * self.identification.memory_words:
             raise ScheduleError(f"image must have at most {4 * self.identification.memory_words} "
                                 f"bytes, as the weight memory, not {len(data)}")
+        if len(data) > MAX_IMAGE_BYTES:
+            raise ScheduleError(f"image has {len(data)} bytes, more than the {MAX_IMAGE_BYTES} "
+                                f"that the link reaches: python -m hw.load --image FILE writes it "
+                                "into the board's flash")
         if self.link.status()[0] is State.RUNNING:
             # It may be one that never ends; a load ends it.
             self.link.load()

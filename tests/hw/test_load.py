@@ -71,6 +71,15 @@ def test_image_is_made_for_flash(digits, tmp_path):
     assert load.flash_image(path) == data
 
 
+def test_image_is_made_for_sdram(digits, tmp_path):
+    path = tmp_path / "x.hri"
+    path.write_bytes(digits)
+    data = load.flash_image(path, Memory.SDRAM)
+    assert data == retarget(digits, PRESETS["ulx3s", "85F"].with_memory(Memory.SDRAM))
+    path.write_bytes(data)
+    assert load.flash_image(path) == data
+
+
 def test_image_and_bitstream_are_written(capsys, bitstream, openfpgaloader, digits, tmp_path):
     arguments = openfpgaloader("", 0)
     image = tmp_path / "x.hri"
