@@ -38,6 +38,9 @@ def show(console, throughput):
     console.print(table)
     console.print(f"Decoder: {throughput['weights_per_cycle']:.2f} weights per cycle; the array "
                   "stalls where it waits for them.")
+    memory = throughput["memory"]
+    console.print(f"Memory ({memory['kind']}): coded data take {memory['roofline_cycles']:,} "
+                  f"cycles at its peak, {memory['busy_share']:.1%} of an inference.")
 
 
 def main(argv=None):

@@ -1,6 +1,8 @@
 """Throughput: the cycles of a simulated accelerator beside those predicted."""
 
 from sw.cycles import predict
+from sw.format.status import Counter
+from sw.format.timing import memory_timing
 from sw.schedule import computed
 
 
@@ -19,6 +21,8 @@ def report_throughput(simulation, names):
     """
     prediction = predict(simulation.image, simulation.target)
     numbers = computed([layer.descriptor for layer in simulation.image.network.layers])
+    memory = simulation.target.memory
+    roofline = simulation.counter(Counter.CODED_WORDS) * memory_timing(memory).peak_cycles
     return {
         "cycles_per_inference": simulation.cycles,
         "predicted_cycles": prediction.cycles,
@@ -26,6 +30,8 @@ def report_throughput(simulation, names):
         "decoder_stall_cycles": simulation.waiting,
         "predicted_stall_cycles": prediction.waiting,
         "mac_utilisation": simulation.mac_utilisation,
+        "memory": {"kind": str(memory), "roofline_cycles": roofline,
+                   "busy_share": roofline / simulation.cycles},
         "layers": [
             {"name": name, "cycles": cycles, "predicted": layer.cycles, "stall_cycles": stalls,
              "predicted_stall_cycles": layer.waiting, "binds": layer.binds,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,12 @@ from .format.lanes import TansLanes
 from .format.schedule import Dataflow, ScheduleRecord
 from .format.tables import (BLOCK, ESCAPE_BITS, GROUP, PlainCode, PrefixTable, RawShape, RiceCode,
                             RiceShape, RunLengthShape, TansCode)
-from .format.target import DecoderShape, Target
+from .format.target import DecoderShape, Memory, Target
 from .format.timing import (FETCH_CYCLES, JOB_CYCLES, RECORD_CYCLES, TABLE_CYCLES, WORD_BITS,
-                            decoder_latency, drain_cycles, groups_ahead, output_cycles)
+                            decoder_latency, drain_cycles, groups_ahead, memory_timing,
+                            output_cycles)
 from .image import Image
+from .supply import Supply, words_needed
 
 
 __all__ = ["LayerCycles", "Prediction", "predict"]
@@ -33,9 +36,10 @@ class LayerCycles:
     waiting : int
         Of these, cycles in which the array waits for weights.
     binds : str
-        What takes longest: ``"decoder"``, ``"outputs"`` (requantisers), ``"rows"`` or ``"columns"``
-        (the array, with idle rows or columns), ``"array"`` (the array, well used) or
-        ``"activations"`` (pooling, depthwise convolution, addition: one column a row).
+        What takes longest: ``"memory"`` or ``"decoder"`` (the weights), ``"outputs"``
+        (requantisers), ``"rows"`` or ``"columns"`` (the array, with idle rows or columns),
+        ``"array"`` (the array, well used) or ``"activations"`` (pooling, depthwise convolution,
+        addition: one column a row).
     """
 
     cycles: int
@@ -45,14 +49,23 @@ class LayerCycles:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Cycles of an inference, layer by layer."""
+    """Cycles of an inference, layer by layer.
+
+    Parameters
+    ----------
+    layers : tuple of LayerCycles
+        The layers.
+    check : int
+        Cycles after the last layer until the CRC of the coded data is there.
+    """
 
     layers: tuple[LayerCycles, ...]
+    check: int = 0
 
     @property
     def cycles(self) -> int:
         """Cycles of an inference."""
-        return sum(layer.cycles for layer in self.layers) + 1
+        return sum(layer.cycles for layer in self.layers) + 1 + self.check
 
     @property
     def waiting(self) -> int:
@@ -69,9 +82,17 @@ class Decoder:
         Its coded data.
     lanes : TansLanes, optional
         The decoder of tANS coded data; that of others follows from their table.
+    memory : Memory
+        Where the coded data are.
+
+    Attributes
+    ----------
+    waited : float
+        Cycles in which it waited for words so far.
     """
 
-    def __init__(self, image: Image, lanes: TansLanes | None = None) -> None:
+    def __init__(self, image: Image, lanes: TansLanes | None = None,
+                 memory: Memory = Memory.BLOCK_RAM) -> None:
         symbols = np.concatenate([np.zeros(0, np.int64), *(s.ravel() for s in image.symbols)])
         shape: DecoderShape = RawShape()
         if isinstance(image.table, PrefixTable):
@@ -97,8 +118,16 @@ class Decoder:
         self.ahead = groups_ahead(shape)
         self.chunks: Iterator[tuple[int, int]] = zip(counts.tolist(), groups.tolist(), strict=True)
         self.taken = [0] * len(self.ready)
-        self.late = 0
+        self.late = 0.0
         self.held = 0
+        self.waited = 0.0
+        self.supply: Supply | None = None
+        if memory_timing(memory).word_cycles > 1:
+            self.supply = Supply(memory_timing(memory))
+            self.needed: list[int] = words_needed(image, lanes).tolist()
+            self.after_word = decoder_latency(shape)
+            if isinstance(shape, TansLanes):
+                self.after_word -= shape.turns + shape.word_bits // WORD_BITS + 1
 
     def fill(self, start: int, lengths: list[int], times: int) -> int:
         """Return the cycle in which the last of a tile's transfers comes.
@@ -118,25 +147,31 @@ class Decoder:
             cycle += self.held >= wanted
             while self.held < wanted:
                 count, group = next(self.chunks)
-                cycle = max(cycle + 1, self.arrival(group))
+                cycle = max(cycle + 1, ceil(self.arrival(group)))
                 self.taken[group] = cycle
                 self.held += count
             self.held -= wanted
         return cycle
 
-    def arrival(self, group: int) -> int:
+    def arrival(self, group: int) -> float:
         if group >= self.ahead:
             self.late = max(self.late, self.taken[group - self.ahead] - self.ready[group])
+        cycle = self.ready[group] + self.late
+        if self.supply:
+            came = self.supply.take(self.needed[group], cycle - self.after_word) + self.after_word
+            self.waited += max(0.0, came - cycle)
+            self.late += max(0.0, came - cycle)
         return self.ready[group] + self.late
 
 
 def predict(image: Image, target: Target) -> Prediction:
     """Return the cycles of an inference of ``image`` on ``target``.
 
-    The array's side is exact; the decoder's is modelled group by group.
+    The array's side is exact; the decoder's is modelled group by group, that of a memory which
+    streams word by word.
     """
     lanes = target.decoder if isinstance(target.decoder, TansLanes) else None
-    decoder = Decoder(image, lanes)
+    decoder = Decoder(image, lanes, target.memory)
     layers = []
     # When the array has read the last two tiles, the last one first, and when the filler is free.
     freed = [-1, -1]
@@ -147,6 +182,7 @@ def predict(image: Image, target: Target) -> Prediction:
         layer_start = layer_end + 1
         cycle = layer_start + 1 + RECORD_CYCLES
         waiting = filling = 0
+        waited = decoder.waited
         last_beat = -target.rows
         if record.dataflow is Dataflow.ADD:
             cycle += TABLE_CYCLES
@@ -166,8 +202,13 @@ def predict(image: Image, target: Target) -> Prediction:
             cycle = last_beat + 1
         layer_end = last_beat + drain_cycles(target)
         layers.append(LayerCycles(layer_end - max(0, layer_start - 1), waiting,
-                                  binding(record, target, filling)))
-    return Prediction(tuple(layers))
+                                  binding(record, target, filling, decoder.waited - waited)))
+    check = 0
+    if decoder.supply:
+        # Behind the coded data, whose words are all taken by then.
+        read = decoder.supply.take(len(decoder.supply.taken) + 1, layer_end)
+        check = max(0, ceil(read) - layer_end)
+    return Prediction(tuple(layers), check)
 
 
 def pauses(symbols: NDArray[np.integer], table: PlainCode) -> NDArray[np.int64]:
@@ -227,12 +268,14 @@ def end_of_tile(record: ScheduleRecord, target: Target, outputs: int, cycle: int
     return first + (windows - 1) * max(beats, pause)
 
 
-def binding(record: ScheduleRecord, target: Target, filling: int) -> str:
+def binding(record: ScheduleRecord, target: Target, filling: int, waited: float) -> str:
     windows = record.tiles * record.out_height * record.out_width
     array = windows * record.kernel_rows * record.beats
     outputs = windows * output_cycles(target, record.outputs)
     if max(outputs, filling) > array:
-        return "decoder" if filling > outputs else "outputs"
+        if filling <= outputs:
+            return "outputs"
+        return "memory" if waited > filling / 20 else "decoder"
     if record.dataflow is not Dataflow.DENSE:
         return "activations"
     rows = record.out_stride / (record.tiles * target.rows)

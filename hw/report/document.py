@@ -71,6 +71,9 @@ def summary(report):
                   f"{throughput['decoder_stall_cycles']:,} stall cycles "
                   f"({throughput['predicted_stall_cycles']:,} predicted), MAC utilisation "
                   f"{percent(throughput['mac_utilisation'])}")
+    memory = throughput["memory"]
+    table.add_row("memory", f"{memory['kind']}: at its peak for {memory['roofline_cycles']:,} "
+                  f"cycles, {percent(memory['busy_share'])} of an inference")
     table.add_row("power (estimate)", f"{power['total_mw']:.1f} mW, of which "
                   f"{power['static_mw']:.0f} mW static; "
                   f"{power['energy_uj_per_inference']:.1f} uJ an inference")

@@ -1,18 +1,60 @@
 """Cycles that the gateware takes: it is built to them, the schedule predicts with them."""
 
+from dataclasses import dataclass
+
 from .lanes import TansLanes
 from .schedule import RECORD_WORDS
 from .tables import GROUP, MAX_CODE_LENGTH, AutomatonShape, RawShape, RiceShape, RunLengthShape
-from .target import DecoderShape, Target
+from .target import DecoderShape, Memory, Target
 
 
 __all__ = ["FETCH_CYCLES", "JOB_CYCLES", "RECORD_CYCLES", "TABLE_CYCLES", "TABLE_ENTRIES",
-           "TABLE_RECORD_CYCLES", "WORD_BITS", "decoder_latency", "drain_cycles", "groups_ahead",
-           "output_cycles"]
+           "TABLE_RECORD_CYCLES", "WORD_BITS", "MemoryTiming", "decoder_latency", "drain_cycles",
+           "groups_ahead", "memory_timing", "output_cycles"]
 
 
 #: Bits of a word of the weight memory, one of which comes each cycle.
 WORD_BITS = 32
+
+@dataclass(frozen=True)
+class MemoryTiming:
+    """When a weight memory has words of a sequence.
+
+    Parameters
+    ----------
+    first : int
+        From the start of a run until the first word is there, in cycles.
+    word_cycles : float
+        From a word to the next, in the mean.
+    peak_cycles : int
+        What a word takes at the memory's peak.
+    queue : int
+        Words that are there before they are wanted.
+    resume : int
+        From one's being taken out of a full queue until the next one is begun.
+    """
+
+    first: int
+    word_cycles: float
+    peak_cycles: int
+    queue: int
+    resume: int = 0
+
+
+#: Of memories in block RAM, that of a word a cycle is never waited for.
+MEMORY_TIMINGS = {
+    Memory.BLOCK_RAM: MemoryTiming(first=3, word_cycles=1, peak_cycles=1, queue=4),
+    # A nibble each clock of the flash, which is half the accelerator's.
+    Memory.FLASH: MemoryTiming(first=61, word_cycles=16, peak_cycles=16, queue=8),
+    # Two halfwords; refreshes take 2 % and more, the slower the clock (2.4 % at 80 MHz).
+    Memory.SDRAM: MemoryTiming(first=16, word_cycles=2.05, peak_cycles=2, queue=16, resume=8),
+}
+
+
+def memory_timing(memory: Memory) -> MemoryTiming:
+    """Return when a weight memory has words."""
+    return MEMORY_TIMINGS[memory]
+
 
 #: From the start of a run until the decoder takes the first word of the coded data.
 FETCH_CYCLES = 3

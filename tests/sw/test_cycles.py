@@ -9,10 +9,11 @@ from sw.cycles import (Decoder, LayerCycles, end_of_tile, kernel_rows, lane_step
 from sw.format.layers import LayerDescriptor, Operation
 from sw.format.schedule import Dataflow
 from sw.format.tables import AutomatonShape, RawShape, RawTable
-from sw.format.target import Target, tans_lanes
-from sw.format.timing import (FETCH_CYCLES, JOB_CYCLES, RECORD_CYCLES, decoder_latency,
-                              drain_cycles, groups_ahead)
+from sw.format.target import Memory, Target, tans_lanes
+from sw.format.timing import (FETCH_CYCLES, JOB_CYCLES, RECORD_CYCLES, MemoryTiming,
+                              decoder_latency, drain_cycles, groups_ahead, memory_timing)
 from sw.schedule import schedule
+from sw.supply import Supply, words_needed
 
 
 TARGET = Target()
@@ -175,3 +176,40 @@ def test_lanes_of_tans_step_as_their_words_come(lanes):
     # A filter a cycle.
     steps = lane_steps(np.full(80 * lanes, 1, np.uint8), shape, np.full(40 * lanes, 2))
     assert (np.diff(steps) == lanes // 2).all()
+
+
+def test_words_of_a_memory_come_at_its_rate_while_there_is_room():
+    supply = Supply(MemoryTiming(first=10, word_cycles=4, peak_cycles=4, queue=2, resume=1))
+    assert [supply.take(words, 0) for words in (1, 2, 3)] == [10, 14, 18]
+    # Two words are read ahead while nobody wants them; the next one is begun when one is taken.
+    assert [supply.take(words, 100) for words in (4, 5, 6)] == [22, 26, 105]
+    assert supply.take(6, 200) == 105
+
+
+@pytest.mark.parametrize("shape", [None, SLOW, FAST])
+def test_words_needed_are_those_of_the_coded_data(shape):
+    image = image_of([DENSE], shape=shape)
+    words = words_needed(image)
+    assert (np.diff(words) >= 0).all()
+    total = -(-16384 // 4) if shape is None else 4096 * 2 * 4 // 32
+    assert 0 < words[0] <= 2
+    assert words[-1] == pytest.approx(total, rel=0.02)
+
+
+@pytest.mark.parametrize("memory", [Memory.FLASH, Memory.SDRAM])
+def test_a_memory_that_streams_binds(memory):
+    target = TARGET.with_memory(memory)
+    prediction = predict(image_of([DENSE], target=target), target)
+    assert prediction.layers[0].binds == "memory"
+    # As many words as there are groups of four weights of 8 bits.
+    roofline = 256 * 64 / 4 * memory_timing(memory).word_cycles
+    assert roofline < prediction.cycles < 1.05 * roofline + 150
+
+
+def test_a_memory_that_nobody_waits_for_costs_nothing():
+    wide = layer(Operation.CONV2D, (16, 16, 8), (16, 16, 8), kernel=(3, 3), padding=(1, 1))
+    inside, outside = (predict(image_of([wide], target=target), target)
+                       for target in (TARGET, TARGET.with_memory(Memory.SDRAM)))
+    assert outside.layers[0].binds == inside.layers[0].binds == "array"
+    # But for the first tile.
+    assert 0 < outside.cycles - inside.cycles < 300

@@ -35,6 +35,7 @@ REPORT = {
         "cycles_per_inference": 40000, "predicted_cycles": 39900, "inferences_per_s": 2000.0,
         "weights_per_cycle": 3.5, "decoder_stall_cycles": 12,
         "predicted_stall_cycles": 10, "mac_utilisation": 0.9,
+        "memory": {"kind": "bram", "roofline_cycles": 4000, "busy_share": 0.1},
         "layers": [{"name": "conv1", "cycles": 40000, "predicted": 39900, "stall_cycles": 1234,
                     "predicted_stall_cycles": 1230, "binds": "rows", "mac_utilisation": 0.9}],
         "simulated_rtl_sha256": "f" * 64},
