@@ -9,7 +9,7 @@ from amaranth.utils import exact_log2
 from hw.pipeline import delay
 
 
-__all__ = ["READ", "ActivationMemory"]
+__all__ = ["READ", "ActivationMemory", "padding", "rotate"]
 
 
 #: Consecutive bytes to read: their address, and what tells which of them are padding.
@@ -106,20 +106,36 @@ class ActivationMemory(wiring.Component):
     def image_bytes(self, m):
         """Return, two cycles after a read, a bit for each byte: whether it isn't padding."""
         count = self.target.read_bytes
-        low_bits = exact_log2(count)
         read = self.reads.payload
 
         inside = delay(m, read.inside, 1)
         offset = delay(m, read.offset, 1)
         remaining = delay(m, read.row_bytes - read.offset, 1)
 
-        # Where a row begins or ends within the read, the lower bits say at which byte.
-        begun = [~offset[-1] | (offset[low_bits:].all() & (offset[:low_bits] >= count - byte))
-                 for byte in range(count)]
-        ended = [remaining[-1] | (~remaining[low_bits:].any() & (remaining[:low_bits] <= byte))
-                 for byte in range(count)]
-        return delay(m, Cat(inside & begin & ~end
-                            for begin, end in zip(begun, ended, strict=True)), 1)
+        return delay(m, padding(count, inside=inside, offset=offset, remaining=remaining), 1)
+
+
+def padding(count, *, inside, offset, remaining):
+    """Return a bit for each of ``count`` bytes that are read: whether it isn't padding.
+
+    Parameters
+    ----------
+    count : int
+        A power of two.
+    inside : Value(1)
+        Their row is in the image.
+    offset : Value(signed)
+        How far the first of them lies from the beginning of its row, in bytes.
+    remaining : Value(signed)
+        How far its row's end lies from it.
+    """
+    # Where a row begins or ends within the read, the lower bits say at which byte.
+    low_bits = exact_log2(count)
+    begun = [~offset[-1] | (offset[low_bits:].all() & (offset[:low_bits] >= count - byte))
+             for byte in range(count)]
+    ended = [remaining[-1] | (~remaining[low_bits:].any() & (remaining[:low_bits] <= byte))
+             for byte in range(count)]
+    return Cat(inside & begin & ~end for begin, end in zip(begun, ended, strict=True))
 
 
 def rotate(values, amount):
