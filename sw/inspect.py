@@ -14,7 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from .codecs import codec_name, layer_bits
-from .format.predictors import Predicted
+from .format.predictor_records import expression_digest
+from .format.predictors import Expression, Predicted, WeightShape
 from .format.tables import BLOCK
 from .format.target import Target, find_targets
 from .image import NO_TARGET, Image, load_image
@@ -122,16 +123,22 @@ def describe_layers(image: Image) -> list[dict[str, Any]]:
                 "bits_per_weight": bits / layer.weights.size,
                 "layer_entropy": entropy(chosen), "zeros": float((layer.weights == 0).mean()),
                 "codebook": layer.descriptor.codebook,
-                "predictor": describe_predicted(next(predicted, Predicted()))}
+                "predictor": describe_predicted(next(predicted, Predicted()), layer.weights.shape)}
         layers.append(entry)
     return layers
 
 
-def describe_predicted(layer: Predicted) -> str:
-    """Return what predicts a layer's weights, and whether the codec carries what it misses."""
+def describe_predicted(layer: Predicted, shape: WeightShape) -> str:
+    """Return what predicts a layer's weights, and whether the codec carries what it misses.
+
+    Of an expression, too, what tells the gates that it is built into.
+    """
     if layer.predictor is None:
         return "none"
-    return layer.predictor.kind.name.lower() + (" and residual" if layer.residual else "")
+    kind = layer.predictor.kind.name.lower()
+    if isinstance(layer.predictor, Expression):
+        kind += f" {expression_digest(layer.predictor, shape):08x}"
+    return kind + (" and residual" if layer.residual else "")
 
 
 def show(found: dict[str, Any]) -> None:

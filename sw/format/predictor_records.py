@@ -9,10 +9,12 @@ import numpy as np
 from .predictors import (EXPONENT_BITS, Autoencoder, Expression, Hypernetwork, Instruction,
                          Int8Array, Kind, Operator, Perceptron, Predicted, Seeds, SeedShape,
                          WeightShape)
+from .sections import crc32
 from .tans import BitReader, BitWriter
 
 
-__all__ = ["join_code", "pack_predictors", "predictor_bits", "split_code", "unpack_predictors"]
+__all__ = ["expression_digest", "join_code", "pack_predictors", "predictor_bits",
+           "split_code", "unpack_predictors"]
 
 
 #: First byte of section CODE where predictors come before the code.
@@ -160,6 +162,21 @@ def pack_expression(writer: BitWriter, expression: Expression) -> None:
         writer.put(instruction.operator, 4)
         if instruction.operator is Operator.CONSTANT:
             writer.put(instruction.value & 0xff, 8)
+
+
+def expression_digest(expression: Expression, weights: WeightShape) -> int:
+    """Return what tells a program and the layer that it is for, 32 bits: all but the memory.
+
+    CRC-32 of KH, KW and Cin, a u32 each, and the expression's record, padded with zero bits.
+
+    Parameters
+    ----------
+    weights : tuple of int
+        Cout, KH, KW, Cin of the layer.
+    """
+    writer = BitWriter()
+    pack_expression(writer, expression)
+    return crc32(struct.pack("<3I", *weights[1:]) + writer.bytes())
 
 
 def unpack_expression(reader: BitReader, weights: WeightShape) -> Expression:

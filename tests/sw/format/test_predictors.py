@@ -1,10 +1,13 @@
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sw.format.predictor_records import (join_code, pack_predictors, predictor_bits, split_code,
-                                         unpack_predictors)
+from sw.format.predictor_records import (expression_digest, join_code, pack_predictors,
+                                         predictor_bits, split_code, unpack_predictors)
 from sw.format.predictors import (FEEDBACK, Autoencoder, Expression, Hypernetwork, Instruction,
                                   Operator, Perceptron, Predicted, Seeds, SeedShape, with_content)
 from sw.predict import predict
@@ -239,3 +242,11 @@ def test_content_is_filled_in():
         wanted = make()
         found = with_content(written(Predicted(wanted)).predictor, wanted.content)
         np.testing.assert_array_equal(predict(found, SHAPE), predict(wanted, SHAPE))
+
+
+def test_digest_of_an_expression():
+    """Spacing, cells, two instructions and their operations behind KH, KW and Cin."""
+    short = Expression(5, (Instruction(Operator.PLACE), Instruction(Operator.LOOK_UP)),
+                       np.zeros((3, 4), np.int8))
+    record = (5 | 4 << 8 | 2 << 24 | 4 << 30 | 5 << 34).to_bytes(5, "little")
+    assert expression_digest(short, SHAPE) == zlib.crc32(struct.pack("<3I", 2, 2, 5) + record)
