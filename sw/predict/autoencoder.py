@@ -6,6 +6,7 @@ rate; the codec takes what directions of little variance leave over.
 """
 
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from ..format.predictors import Autoencoder, WeightShape
 from ..metrics import entropy
 from ..quantize.grid import zigzag_symbols
+from .checkpoints import load_arrays, path_for, save_arrays
 from .decoders import run_perceptron
 from .fitting import Task, Unsuited
 from .learned import whole
@@ -51,24 +53,39 @@ def allot(shapes: Sequence[WeightShape], bits: float) -> list[float]:
 
 
 def fit(task: Task, bits: float, seconds: float, progress: Callable[[str], None]) -> Autoencoder:
-    """Return latent values of about ``bits``, each block making up for the errors before."""
+    """Return latent values of about ``bits``, each block making up for the errors before.
+
+    Where time runs out, the best step so far is taken, and the search is kept: called again, it
+    goes on from there.
+    """
     groups, rows, width = task.target.shape
     size = groups * rows * width
     if width < BLOCK or bits * size < 2 * DECODER_BITS:
         raise Unsuited(f"{task.name} has {size} weights, {width} a filter, too few for a decoder "
                        f"of {DECODER_BITS} bits")
     directions = principal(task.target)
-    low, high = np.log(STEPS)
-    found = None
-    for trial in range(TRIALS):
-        step = float(np.exp((low + high) / 2))
-        tried = encode(task, directions, step)
+    # Trials done, logarithms of the steps between which the best one is, and the best so far.
+    state = np.array([0, *np.log(STEPS), np.nan])
+    path = path_for("autoencoder", (task.target, task.hessian, bits, TRIALS))
+    if kept := load_arrays(path, {"state": state}):
+        state = kept["state"].astype(np.float64)
+    found = None if np.isnan(state[3]) else encode(task, directions, float(np.exp(state[3])))
+    end = monotonic() + seconds
+    while state[0] < TRIALS and (monotonic() < end or state[0] == 0):
+        middle = state[1:3].mean()
+        tried = encode(task, directions, float(np.exp(middle)))
         taken = entropy([zigzag_symbols(tried.latents)]) * tried.latents.size + DECODER_BITS
         if taken <= bits * size:
-            found, high = tried, np.log(step)
+            found, state[2:] = tried, middle
         else:
-            low = np.log(step)
-        progress(f"rate {trial + 1} of {TRIALS}")
+            state[1] = middle
+        state[0] += 1
+        save_arrays(path, {"state": state})
+        progress(f"rate {state[0]:.0f} of {TRIALS}")
+    if found is None and state[0] < TRIALS:
+        raise Unsuited(f"{task.name} found no step of {bits:g} bits in {seconds:.0f} s")
+    if state[0] == TRIALS:
+        path.unlink(missing_ok=True)
     if found is None:
         raise Unsuited(f"{task.name} has no latent values of {bits:g} bits")
     return found

@@ -6,7 +6,6 @@ operators are those of gateware without multipliers, the error is the one of the
 and what the memory holds is fitted to the expression, too, by least squares.
 """
 
-import hashlib
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -23,23 +22,18 @@ from numpy.typing import NDArray
 
 from ..files import write_file
 from ..format.predictors import Expression, Instruction, Operator, WeightShape, depth_of
+from . import checkpoints
 from .decoders import predict, rows_of
 from .fitting import Task, Unsuited
 
 
-__all__ = ["CHECKPOINTS", "DAMPING", "GRANULARITY", "allot", "fit", "spacing_for"]
+__all__ = ["DAMPING", "GRANULARITY", "allot", "fit", "spacing_for"]
 
 
 Array = NDArray[np.float64]
 
 GRANULARITY = "channel"
 DAMPING = 0.03
-
-#: Where unfinished fits lie, to be gone on with.
-CHECKPOINTS = Path("build/predict")
-
-#: Seconds between two of them.
-PAUSE = 10.0
 
 SEED = 2023
 POPULATION = 400
@@ -161,11 +155,10 @@ class Problem:
         self.known: dict[str, float] = {}
 
     @property
-    def key(self) -> str:
-        """What tells an unfinished fit of the same problem."""
-        parts = (self.wanted, self.hessian, np.array([self.spacing, POPULATION]))
-        return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
-                              ).hexdigest()[:16]
+    def path(self) -> Path:
+        """Where an unfinished fit of the same problem lies."""
+        return checkpoints.path_for(
+            "gpam", (self.wanted, self.hessian, self.spacing, POPULATION), "json")
 
     def expression(self, program: tuple[Instruction, ...], memory: NDArray[np.int8] | None = None
                    ) -> Expression:
@@ -276,14 +269,14 @@ class Population:
 def evolve(problem: Problem, end: float, progress: Callable[[str], None]) -> Expression:
     """Return the best expression that was found until ``end``, of `monotonic`'s time."""
     symbols = primitives()
-    path = CHECKPOINTS / f"{problem.key}.json"
+    path = problem.path
     with seeded():
         state = load(path, symbols) or start(problem, symbols)
         saved = monotonic()
         while state.generation < GENERATIONS and monotonic() < end:
             step(problem, symbols, state)
             progress(f"generation {state.generation} of {GENERATIONS}, {state.lost:.1%} lost")
-            if monotonic() > saved + PAUSE:
+            if monotonic() > saved + checkpoints.PAUSE:
                 save(path, state)
                 saved = monotonic()
         if state.generation < GENERATIONS:

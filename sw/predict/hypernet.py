@@ -7,12 +7,15 @@ so that the layer's outputs on calibration inputs change least.
 # These let it be checked without torch, which only the fit needs.
 
 from collections.abc import Callable, Sequence
+from math import cos, pi
+from pathlib import Path
 from time import monotonic
 
 import numpy as np
 import torch
 
 from ..format.predictors import MAX_MACS, Hypernetwork, WeightShape
+from .checkpoints import PAUSE, Arrays, load_arrays, path_for, save_arrays
 from .decoders import predict
 from .fitting import Task, Unsuited
 from .learned import whole
@@ -31,6 +34,9 @@ EPOCHS, RATE, NEWS = 1500, 0.02, 100
 
 #: Hidden values, of kernels with several weights and with one.
 HIDDEN = 32, 16
+
+#: What Adam keeps of each part.
+MOMENTS = ("exp_avg", "exp_avg_sq")
 
 #: Bits of an embedded value, about.
 VALUE_BITS = 7.5
@@ -63,7 +69,11 @@ def size_of(shape: WeightShape, bits: float) -> tuple[int, int]:
 
 
 def fit(task: Task, bits: float, seconds: float, progress: Callable[[str], None]) -> Hypernetwork:
-    """Return the hypernetwork of a seeded fit, which ends early where time runs out."""
+    """Return the hypernetwork of a seeded fit.
+
+    Where time runs out, it is taken as it is then, and the fit is kept: called again, it goes on
+    from there.
+    """
     if len(task.target) > 1:
         raise Unsuited(f"{task.name} has filters with inputs of their own")
     values, hidden = size_of(task.shape, bits)
@@ -102,21 +112,56 @@ def train(task: Task, values: int, hidden: int, end: float, progress: Callable[[
                           + shift)
 
     optimiser = torch.optim.Adam(parts, lr=RATE)
-    rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, EPOCHS)
-    for epoch in range(EPOCHS):
+    path = path_for("hypernet", (task.target, task.hessian, task.scale, values, hidden, EPOCHS))
+    done = resume(path, parts, optimiser)
+    saved = monotonic()
+    for epoch in range(done, EPOCHS):
+        # A cosine (Loshchilov and Hutter 2016).
+        optimiser.param_groups[0]["lr"] = RATE / 2 * (1 + cos(pi * epoch / EPOCHS))
         shown = (middle() @ second.T + offset).transpose(1, 2).reshape(outputs, -1)
         error = (shown - target) * scale
         loss = ((error @ hessian) * error).sum() / energy
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         optimiser.step()
-        rate.step()
+        done = epoch + 1
         if epoch % NEWS == NEWS - 1:
-            progress(f"step {epoch + 1} of {EPOCHS}, {loss.item():.1%} lost")
-        if monotonic() > end:
+            progress(f"step {done} of {EPOCHS}, {loss.item():.1%} lost")
+        out_of_time = monotonic() > end
+        if out_of_time or monotonic() > saved + PAUSE:
+            save_arrays(path, state_of(parts, optimiser) | {"done": np.array(done)})
+            saved = monotonic()
+        if out_of_time:
             break
+    if done == EPOCHS:
+        path.unlink(missing_ok=True)
     floats = [part.detach().double().numpy() for part in parts]
     return in_whole_numbers(floats, middle().detach().double().numpy().reshape(-1, hidden))
+
+
+def state_of(parts: Sequence[torch.Tensor], optimiser: torch.optim.Optimizer) -> Arrays:
+    """Return all that a step changes: the parts, and what Adam keeps of each."""
+    found: Arrays = {}
+    for number, part in enumerate(parts):
+        kept = optimiser.state[part]
+        found[f"part{number}"] = part.detach().numpy()
+        for name in MOMENTS:
+            moment = kept.get(name, torch.zeros_like(part))
+            found[f"{name}{number}"] = moment.detach().numpy()
+    return found
+
+
+def resume(path: Path, parts: Sequence[torch.Tensor], optimiser: torch.optim.Optimizer) -> int:
+    """Let parts and optimiser be as a fit that was broken off left them; return its steps."""
+    found = load_arrays(path, state_of(parts, optimiser) | {"done": np.array(0)})
+    if found is None or not 0 < (done := int(found["done"].item())) <= EPOCHS:
+        return 0
+    with torch.no_grad():
+        for number, part in enumerate(parts):
+            part.copy_(torch.from_numpy(found[f"part{number}"]))
+            optimiser.state[part] = {"step": torch.tensor(float(done))} | {
+                name: torch.from_numpy(found[f"{name}{number}"]) for name in MOMENTS}
+    return done
 
 
 def in_whole_numbers(parts: Sequence[np.ndarray], middle: np.ndarray) -> Hypernetwork:

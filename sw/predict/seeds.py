@@ -5,6 +5,7 @@ The basis here has the values -3, -1, 1 and 3, so a decoder needs no multiplier.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import prod
 from time import monotonic
 from typing import Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..compiled import compiled
 from ..format.predictors import (EXPONENT_BITS, FRACTION_BITS, Seeds, SeedShape, WeightShape)
+from .checkpoints import PAUSE, load_arrays, path_for, save_arrays
 from .decoders import basis, scaled_sums
 from .fitting import Task, Unsuited
 
@@ -84,7 +86,8 @@ def allot(shapes: Sequence[WeightShape], bits: float) -> list[float]:
 def fit(task: Task, bits: float, seconds: float, progress: Callable[[str], None]) -> Seeds:
     """Return, block by block, the best seed of all, with errors made up for by blocks to come.
 
-    The search is exhaustive; where time runs out it goes on with every second seed, or fewer.
+    The search is exhaustive; where time runs out it goes on with every second seed, or fewer, and
+    what was searched whole is kept: called again, it goes on from there.
     """
     shape = shape_for(bits)
     groups, rows, width = task.target.shape
@@ -92,40 +95,85 @@ def fit(task: Task, bits: float, seconds: float, progress: Callable[[str], None]
         raise Unsuited(f"{task.name} has filters of {width} weights, fewer than a block's "
                        f"{shape.block}")
     vectors = basis(shape).astype(np.float64)
-    blocks = -(-width // shape.block)
-    chosen = np.empty((groups, rows, blocks, 2 + shape.terms), np.int64)
     # Compiling isn't searching.
     search(np.zeros((1, shape.block)), np.eye(shape.block), vectors[:1], shape.coefficient_bits)
+    state = start(task, shape)
+    path = path_for("seeds", (task.target, task.hessian, shape.seed_bits, shape.block, shape.terms,
+                              shape.coefficient_bits))
+    count = groups * state.chosen.shape[2]
+    if (found := load_arrays(path, vars(state))) and 0 < found["done"] <= count:
+        state = State(**found)
     end = monotonic() + seconds
-    done, stride = 0, 1
-    for group in range(groups):
-        left = task.target[group].copy()
-        factor = np.linalg.cholesky(np.linalg.inv(task.hessian[group])).T
-        for block in range(blocks):
-            start = monotonic()
-            columns = slice(block * shape.block, min((block + 1) * shape.block, width))
-            own = factor[columns, columns]
-            inverse = np.linalg.inv(own)
-            metric = inverse @ inverse.T
-            seen = np.ascontiguousarray(vectors[::stride, :, :own.shape[0]])
-            seeds, exponents, coefficients = search(
-                np.ascontiguousarray(left[:, columns]), metric, seen, shape.coefficient_bits)
-            seeds = seeds * stride + 1
-            chosen[group, :, block, 0] = seeds
-            chosen[group, :, block, 1] = exponents
-            chosen[group, :, block, 2:] = coefficients
-            values = np.einsum("rt,rtb->rb", coefficients,
-                               vectors[seeds - 1, :, :own.shape[0]].astype(np.int64))
-            error = left[:, columns] - scaled_sums(values, exponents)
-            left[:, columns.stop:] -= error @ inverse @ factor[columns, columns.stop:]
-            done += 1
-            whole = (monotonic() - start) * stride * (groups * blocks - done)
-            stride = 1
-            while whole / stride > end - monotonic() and stride < LARGEST_STRIDE:
-                stride *= 2
-            progress(f"{done} of {groups * blocks} blocks a filter")
-    flat = chosen.reshape(groups * rows, blocks, -1)
+    saved, stride = monotonic(), 1
+    factor, of = np.empty((0, 0)), -1
+    while state.done < count:
+        begun = monotonic()
+        group = int(state.done) // state.chosen.shape[2]
+        if of != group:
+            factor, of = np.linalg.cholesky(np.linalg.inv(task.hessian[group])).T, group
+        take_block(shape, factor, vectors, state, stride)
+        whole = (monotonic() - begun) * stride * (count - int(state.done))
+        before = stride
+        while whole / stride > end - monotonic() and stride < LARGEST_STRIDE:
+            stride *= 2
+        if before == 1 and (stride > 1 or monotonic() > saved + PAUSE):
+            save_arrays(path, vars(state))
+            saved = monotonic()
+        progress(f"{state.done} of {count} blocks a filter")
+    if stride == 1:
+        path.unlink(missing_ok=True)
+    flat = state.chosen.reshape(groups * rows, -1, 2 + shape.terms)
     return Seeds(shape, flat[..., 0], flat[..., 1], flat[..., 2:])
+
+
+@dataclass
+class State:
+    """A search's state.
+
+    Parameters
+    ----------
+    chosen : array of int64, shape (groups, rows, blocks, 2 + terms)
+        Seed, exponent and coefficients.
+    left : array, shape (groups, rows, K)
+        The target, changed by the errors that blocks to come make up for.
+    done : array of int64, shape ()
+        Blocks of a filter, and of the groups before, that were chosen.
+    """
+
+    chosen: NDArray[np.int64]
+    left: NDArray[np.float64]
+    done: NDArray[np.int64]
+
+
+def start(task: Task, shape: SeedShape) -> State:
+    groups, rows, width = task.target.shape
+    return State(np.zeros((groups, rows, -(-width // shape.block), 2 + shape.terms), np.int64),
+                 task.target.copy(), np.array(0, np.int64))
+
+
+def take_block(shape: SeedShape, factor: NDArray[np.float64], vectors: NDArray[np.float64],
+               state: State, stride: int) -> None:
+    """Choose the next block of each filter of a group, of every ``stride``-th seed.
+
+    ``factor`` is the upper triangular one of the group's inverse Hessian.
+    """
+    group, block = divmod(int(state.done), state.chosen.shape[2])
+    left = state.left[group]
+    columns = slice(block * shape.block, min((block + 1) * shape.block, left.shape[1]))
+    own = factor[columns, columns]
+    inverse = np.linalg.inv(own)
+    seen = np.ascontiguousarray(vectors[::stride, :, :len(own)])
+    seeds, exponents, coefficients = search(
+        np.ascontiguousarray(left[:, columns]), inverse @ inverse.T, seen, shape.coefficient_bits)
+    seeds = seeds * stride + 1
+    state.chosen[group, :, block, 0] = seeds
+    state.chosen[group, :, block, 1] = exponents
+    state.chosen[group, :, block, 2:] = coefficients
+    values = np.einsum("rt,rtb->rb", coefficients,
+                       vectors[seeds - 1, :, :len(own)].astype(np.int64))
+    error = left[:, columns] - scaled_sums(values, exponents)
+    left[:, columns.stop:] -= error @ inverse @ factor[columns, columns.stop:]
+    state.done += 1
 
 
 def search(weights: NDArray[np.float64], metric: NDArray[np.float64], vectors: NDArray[np.float64],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sw.format.predictors import Expression, Operator
-from sw.predict import Task, Unsuited, fit, predict
+from sw.predict import Task, Unsuited, checkpoints, fit, predict
 from tests.sw.networks import small_network
 
 gpam = pytest.importorskip("sw.predict.gpam")
@@ -27,7 +27,7 @@ def task(seed=0, shape=SHAPE, groups=1):
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch, tmp_path):
-    monkeypatch.setattr(gpam, "CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path / "checkpoints")
     monkeypatch.setattr(gpam, "POPULATION", 40)
     monkeypatch.setattr(gpam, "GENERATIONS", 6)
 
@@ -61,19 +61,19 @@ def test_a_broken_off_evolution_goes_on(monkeypatch):
         news = []
         gpam.fit(wanted, 1.5, 1, news.append)
     assert 0 < len(news) < 6
-    assert len(list(gpam.CHECKPOINTS.iterdir())) == 1
+    assert len(list(checkpoints.FOLDER.iterdir())) == 1
     more = []
     found = gpam.fit(wanted, 1.5, 60, more.append)
     assert len(news) + len(more) == 6
     assert found.program == whole.program
     np.testing.assert_array_equal(found.memory, whole.memory)
-    assert not list(gpam.CHECKPOINTS.iterdir())
+    assert not list(checkpoints.FOLDER.iterdir())
 
 
 def test_a_damaged_checkpoint_is_left_alone():
     problem = gpam.Problem(task(), 4)
-    gpam.CHECKPOINTS.mkdir()
-    path = gpam.CHECKPOINTS / f"{problem.key}.json"
+    checkpoints.FOLDER.mkdir()
+    path = problem.path
     for text in (b"", b"[]", b'{"individuals": ["__import__(\'os\')"]}'):
         path.write_bytes(text)
         assert gpam.load(path, gpam.primitives()) is None
