@@ -1,40 +1,95 @@
-"""The gateware of predictors against their integer decoders, on real layers, in Verilator."""
+"""The gateware of predictors against images that the command writes, in Verilator."""
 
 import json
 
 import numpy as np
+import pytest
 
-from hw.predict.seeds import SeedCore
+from hw.predict.job import interpreted, job_for
 from sim.verilator import compile_for_cocotb, run_cocotb
-from sw.format.predictors import SeedShape
-from sw.predict import Task, predict, seeds
-from sw.zoo import load_network
+from sw.compress import main as compress
+from sw.format.predictors import Expression, Hypernetwork, SeedShape
+from sw.image import load_image
+from sw.inspect import main as inspect
+from sw.predict import checkpoints, seeds
+
+from tests.shared_data import shared_file
 
 
-def test_seeds_of_a_layer_of_digits(verilog_of, tmp_path, monkeypatch):
-    shape = SeedShape(10, 7, 3, 4)
-    monkeypatch.setattr(seeds, "SHAPES", (shape,))
-    weights = load_network("digits").weighted[1].weights
-    rows = weights.reshape(1, len(weights), -1).astype(float)
-    scale = np.abs(rows).max(axis=2) / 112
-    found = seeds.fit(Task("conv2", weights.shape, rows / scale[..., None],
-                           np.eye(rows.shape[2])[None], scale), 9, 300, lambda _: None)
-    expected = predict(found, weights.shape).ravel()
+#: Seconds that a fit may take here: too few for a good one, enough for a real one.
+SECONDS = {"seeds": 20, "gpam": 8, "autoencoder": 30, "hypernet": 12}
 
-    mask = (1 << shape.coefficient_bits) - 1
-    blocks = [seed | exponent << shape.seed_bits | sum(
-        (value & mask) << shape.seed_bits + 2 + term * shape.coefficient_bits
-        for term, value in enumerate(coefficients))
-        for seed, exponent, coefficients in zip(
-            found.seeds.ravel().tolist(), found.exponents.ravel().tolist(),
-            found.coefficients.reshape(-1, shape.terms).tolist(), strict=True)]
-    job = {"clock_hz": 100_000_000, "filter_size": rows.shape[2], "blocks": blocks,
-           "count": expected.size, "stall": 9, "results": str(tmp_path / "results.npz")}
-    (tmp_path / "job.json").write_text(json.dumps(job))
-    folder = compile_for_cocotb(verilog_of(SeedCore(shape), "seeds"), top="seeds")
-    run_cocotb(folder, top="seeds", bench="sim.benches.seeds", testcase="generate_weights",
-               environment={"HEADRACE_JOB": str(tmp_path / "job.json")},
-               log=tmp_path / "seeds.log")
-    results = np.load(tmp_path / "results.npz")
-    np.testing.assert_array_equal(results["weights"], expected)
-    assert results["cycles"] < 9 / 8 * expected.size + 20
+
+@pytest.fixture(autouse=True)
+def small_search(monkeypatch, tmp_path):
+    monkeypatch.setattr(seeds, "SHAPES", (SeedShape(10, 7, 3, 4),))
+    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path / "checkpoints")
+
+
+def write_image(predictor, model, folder):
+    """Write an image with the command, and return what reading it gives."""
+    path = folder / f"{predictor}.hri"
+    options = [model, "--predictor", predictor, "--time", str(SECONDS[predictor]), "-o", str(path)]
+    if model == "mnist":
+        with np.load(shared_file("data/mnist_t10k.npz")) as data:
+            x, y = data["x"][..., None], data["y"]
+        np.savez(folder / "data.npz", x=x[:200:5], y=y[:200:5])
+        np.savez(folder / "calibration.npz", x=x[1:1001:5])
+        options += ["--data", str(folder / "data.npz"),
+                    "--calibrate", str(folder / "calibration.npz")]
+    compress(options)
+    inspect([str(path), "--verify"])
+    return load_image(path)
+
+
+def layers_of(image):
+    """Return the predictors and weights of all layers that are generated, the largest first."""
+    layers = [(how.predictor, layer.weights)
+              for how, layer in zip(image.predicted, image.network.weighted, strict=True)
+              if how.predictor is not None]
+    return sorted(layers, key=lambda layer: -layer[1].size)
+
+
+def generate(verilog_of, job, count, folder):
+    """Return the weights that gateware generates, and the cycles that it takes."""
+    top = type(job.core).__name__.lower()
+    (folder / "job.json").write_text(json.dumps({
+        "clock_hz": 100_000_000, "levels": job.levels, "writes": job.writes, "inputs": job.inputs,
+        "count": count, "stall": 9, "results": str(folder / "results.npz")}))
+    run_cocotb(compile_for_cocotb(verilog_of(job.core, top), top=top), top=top,
+               bench="sim.benches.generator", testcase="generate_weights",
+               environment={"HEADRACE_JOB": str(folder / "job.json")}, log=folder / f"{top}.log")
+    results = np.load(folder / "results.npz")
+    return results["weights"], int(results["cycles"])
+
+
+def compare(verilog_of, job, weights, folder):
+    """Compare generated weights with an image's, and return the cycles."""
+    found, cycles = generate(verilog_of, job, weights.size, folder)
+    np.testing.assert_array_equal(found, weights.transpose(job.order).ravel())
+    return cycles
+
+
+def test_seeds_of_digits(verilog_of, tmp_path):
+    image = write_image("seeds", "digits", tmp_path)
+    predictor, weights = layers_of(image)[1]
+    cycles = compare(verilog_of, job_for(predictor, weights.shape), weights, tmp_path)
+    # But for stalls a weight a cycle.
+    assert cycles < 9 / 8 * weights.size + 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["digits", "mnist"])
+@pytest.mark.parametrize("predictor", SECONDS)
+def test_all_layers_of_an_image(verilog_of, tmp_path, predictor, model):
+    if predictor == "hypernet":
+        pytest.importorskip("torch")
+    layers = layers_of(write_image(predictor, model, tmp_path))
+    assert layers
+    for found, weights in layers:
+        cycles = compare(verilog_of, job_for(found, weights.shape), weights, tmp_path)
+        if not isinstance(found, Hypernetwork):
+            assert cycles < 9 / 8 * weights.size + 300
+    if isinstance(found, Expression):
+        # The interpreter, which needs some cycles a weight, on the smallest one.
+        compare(verilog_of, interpreted(found, weights.shape), weights, tmp_path)
