@@ -197,7 +197,7 @@ def compress(model: str | Path, plan: Plan | None = None, *,
                 raise ValueError(f"{model}: the compensated quantiser must have inputs: give "
                                  f"--calibrate FILE.npz")
             found = compensate(trained, samples.calibration, bits=plan.rate,
-                               rate=rate_of(possible[0]), limit=greatest_integer(possible[0]))
+                               rate=rate_of(possible), limit=greatest_integer(possible[0]))
             grids, symbols = found.grids, list(found.symbols)
             restored = [grid.restore(chosen) for grid, chosen in zip(grids, symbols, strict=True)]
             network = quantised_network(source, trained, found.network, samples.calibration, grids,
@@ -420,14 +420,29 @@ def keep(layers: Sequence[Layer]) -> tuple[tuple[Grid, ...], list[Symbols]]:
             [zigzag_symbols(layer.weights) for layer in layers if layer.weights is not None])
 
 
-def rate_of(decoder: Decoder) -> Callable[[Sequence[Symbols]], float]:
-    """Return what tells how many bits zigzag symbols take, coded for ``decoder``."""
+def rate_of(possible: Sequence[Decoder]) -> Callable[[Sequence[Symbols]], float]:
+    """Return what tells how many bits zigzag symbols take, coded for the best of the decoders."""
+    def rate(layers: Sequence[Symbols]) -> float:
+        found: list[int] = []
+        refusals: list[ValueError] = []
+        for decoder in possible:
+            try:
+                found.append(coded_bits(decoder, layers))
+            except ValueError as error:
+                refusals.append(error)
+        if not found:
+            raise refusals[0]
+        return min(found)
+    return rate
+
+
+def coded_bits(decoder: Decoder, layers: Sequence[Symbols]) -> int:
     if isinstance(decoder, TansShape | TansLanes):
         tans = TansCodec(decoder, deltas=isinstance(decoder, TansShape))
-        return lambda layers: tans.bits([(chosen >> 1) ^ -(chosen & 1) for chosen in layers])
+        return tans.bits([(chosen >> 1) ^ -(chosen & 1) for chosen in layers])
     codec: Codec[Any] = (HuffmanCodec(decoder) if isinstance(decoder, AutomatonShape)
                          else CODECS[decoder.name])
-    return codec.bits
+    return codec.bits(layers)
 
 
 def greatest_integer(decoder: Decoder) -> int:

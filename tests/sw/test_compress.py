@@ -91,6 +91,15 @@ def test_best_codec_is_the_default(small, quantiser, target, codecs):
     assert len(best.data) == min(sizes.values()) == sizes[best.codec]
 
 
+def test_compensated_keeps_to_its_rate_with_the_best_codec(small):
+    """Tables of tANS are too large for so few weights."""
+    found = compress(small, quantiser="compensated", bits=3, target=None)
+    tans = compress(small, quantiser="compensated", bits=3, codec="tans", target=None)
+    assert found.codec != tans.codec
+    assert 2.9 < found.size.bits_per_weight <= 3 + 32 / found.size.weights
+    assert found.distortion.mse < tans.distortion.mse
+
+
 @pytest.mark.parametrize("quantiser", ["step", "uniform", "codebook"])
 def test_channels_are_sorted_where_that_saves_bytes(quantiser, monkeypatch):
     ordered = compress("digits", quantiser=quantiser, bits=3, codec="tans", target=None)
