@@ -92,7 +92,7 @@ class RowBuilder(wiring.Component):
             m.d.comb += [row.base.eq(number | (width == 2)), row.code.eq(3)]
         taken = Signal(5)
         m.d.comb += taken.eq(width + self.entry.raw)
-        if self.lanes.row_bits != NARROW:
+        if self.lanes.row_bits > NARROW:
             m.d.comb += [row.taken.eq(taken), row.raw.eq(self.entry.raw)]
 
         with m.FSM():

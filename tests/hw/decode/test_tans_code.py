@@ -9,7 +9,7 @@ import pytest
 
 from hw.decode.tans_code import TansCode
 from sw.codecs.tans import TansCodec
-from sw.format.lanes import TansLanes
+from sw.format.lanes import SMALL, TansLanes
 from sw.format.sections import pack_code
 from sw.format.tables import LayerCode, RawTable, TansShape, TansTable
 from sw.format.tables import TansCode as Code
@@ -23,6 +23,7 @@ SHAPES = [
     TansLanes(TansShape(8, 16), lanes=2),
     TansLanes(TansShape(10, 64), lanes=4, tables=2, raw_bits=4),
     TansLanes(TansShape(10, 8), lanes=1, tables=1),
+    TansLanes(TansShape(8, 4), lanes=1, port_bits=SMALL),
 ]
 
 SIZES = {"entries": 32, "layers": 8, "channels": 64}
