@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from math import prod
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,15 +15,21 @@ import numpy as np
 from rich.progress import track
 
 from boards import find_board
-from hw.predict.seeds import SeedCore
+from hw.predict.job import Job, interpreted, job_for
+from hw.report.coefficients import FLIP_FLOP_TOGGLE
 from hw.report.resources import count_cells
 from hw.rtl import generate
 from hw.toolchain import ToolError, synthesise
+from hw.top import ACCELERATOR
 from sw.compression import Compression, compress
-from sw.format.predictors import Seeds, SeedShape
+from sw.format.lanes import TansLanes
+from sw.format.predictors import Expression, LayerPredictor
+from sw.format.tables import TansShape
 from sw.plan import NO_PREDICTOR, Plan
-from sw.predict import PREDICTORS
+from sw.predict import PREDICTORS, predict
 
+from .cores import TansCore
+from .decoders import measure as measure_core
 from .generators import throughput
 from .report import FOLDER, Row, show, write_rows
 
@@ -32,7 +38,7 @@ __all__ = ["MODELS", "main", "measure"]
 
 
 #: Rates of the plain code: step and tANS, of which one is shown beside each predictor.
-PLAIN_BITS = (5.0, 4.5, 4.0, 3.5, 3.0, 2.5, 2.25, 2.0, 1.75, 1.5)
+PLAIN_BITS = (5.0, 4.5, 4.0, 3.5, 3.0, 2.5, 2.25, 2.0, 1.75, 1.5, 1.3)
 
 #: Quantisers' bits where the codec carries what a predictor misses.
 RESIDUAL_BITS = 3.0
@@ -42,9 +48,16 @@ CALIBRATION, JUDGES = 300, 2000
 
 BOARD = "ulx3s"
 
-FORMATS = {"predictor": "", "residual": "", "bits_per_weight": ".3f", "ratio": ".4f", "mse": ".2e",
-           "accuracy": ".4f", "reference_accuracy": ".4f", "lut4": "d", "dsp": "d", "ebr": "d",
-           "weights_per_cycle": ".2f", "fit_s": ".0f"}
+#: What decodes the plain code.
+TANS = TansCore(TansLanes(TansShape(8, 8), lanes=1))
+
+#: Weights that gateware generates in simulation.
+SIMULATED = 600
+
+FORMATS = {"predictor": "", "residual": "", "decoder": "", "bits_per_weight": ".3f",
+           "plain_bits_per_weight": ".3f", "ratio": ".4f", "mse": ".2e", "accuracy": ".4f",
+           "reference_accuracy": ".4f", "n": "d", "lut4": "d", "dsp": "d", "ebr": "d",
+           "weights_per_cycle": ".2f", "pj_per_weight": ".1f", "fit_s": ".0f"}
 
 
 @dataclass(frozen=True)
@@ -109,26 +122,38 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def compare(name: str, arguments: argparse.Namespace) -> Iterator[Row]:
     """Yield the rows of a network: each predictor's, and the plain code that is as accurate."""
+    gates = not arguments.no_gates
     with tempfile.TemporaryDirectory() as folder:
         options = inputs(MODELS[name], Path(folder))
         plain = [attempt(name, Plan(codec="tans", bits=bits), options)
                  for bits in track(PLAIN_BITS, f"{name}, plain", transient=True)]
-        good = [found for found in plain if found]
-        yield from (measure(name, *found, gates=False) for found in good)
+        good = [row for found in plain if found for row in measure(name, *found, gates=gates)]
+        yield from good
         tasks = [Plan(codec="tans", predictor=predictor, residual=residual, time=arguments.time,
                       bits=RESIDUAL_BITS if residual else arguments.bits)
                  for predictor in arguments.predictors for residual in (False, True)]
         for plan in track(tasks, f"{name}, predicted", transient=True):
-            found = attempt(name, plan, options)
-            if found:
-                yield measure(name, *found, gates=not arguments.no_gates)
+            if found := attempt(name, plan, options):
+                for row in measure(name, *found, gates=gates):
+                    yield {**row, "plain_bits_per_weight": as_accurate(good, row)}
+
+
+def as_accurate(plain: Sequence[Row], row: Row) -> float | None:
+    """Return the lowest rate of the plain code that is as accurate as a row's, None if none is."""
+    return min((other["bits_per_weight"] for other in plain
+                if other["accuracy"] >= row["accuracy"]), default=None)
 
 
 def attempt(name: str, plan: Plan, options: dict[str, Any]) -> tuple[Compression, float] | None:
-    """Return the network as a plan says, and the seconds it took; None, and why, if it can't be."""
-    start = monotonic()
+    """Return the network as a plan says, and the seconds of its fit; None, and why, if none is."""
+    start = last = monotonic()
+
+    def progress(_: str) -> None:
+        nonlocal last
+        last = monotonic()
+
     try:
-        return compress(plan=plan, target=None, **options), monotonic() - start
+        return compress(plan=plan, target=None, progress=progress, **options), last - start
     except ValueError as error:
         print(f"{name}, {plan.predictor}, {plan.describe()}: {error}", file=sys.stderr)
         return None
@@ -162,45 +187,74 @@ def inputs(source: Source, folder: Path) -> dict[str, Any]:
             "data": folder / "data.npz", "calibration": folder / "calibration.npz"}
 
 
-def measure(name: str, found: Compression, seconds: float, *, gates: bool) -> Row:
-    """Return a row; what decodes in software alone has no figures of gates."""
+def measure(name: str, found: Compression, seconds: float, *, gates: bool) -> Iterator[Row]:
+    """Yield a row for each way to decode an image."""
     plan = found.plan
     assert plan is not None
-    seeds = largest(found) if gates else None
-    cells = synthesised(seeds.shape) if seeds else {}
-    return {
+    row = {
         "model": name, "predictor": plan.predictor, "residual": plan.residual,
-        "bits_per_weight": found.size.bits_per_weight, "ratio": found.size.ratio,
-        "mse": found.distortion.mse, "accuracy": found.accuracy_int,
+        "bits_per_weight": found.size.bits_per_weight, "plain_bits_per_weight": None,
+        "ratio": found.size.ratio, "mse": found.distortion.mse, "accuracy": found.accuracy_int,
         "reference_accuracy": found.accuracy_float, "n": found.n,
-        "lut4": cells.get("lut4"), "dsp": cells.get("dsp"), "ebr": cells.get("ebr"),
-        "weights_per_cycle": throughput(seeds) if seeds else None,
         "fit_s": None if plan.predictor == NO_PREDICTOR else seconds, "notes": list(found.notes)}
+    if not gates:
+        yield {**row, "decoder": "", **figures(None)}
+    elif not any(layer.predictor for layer in found.image.predicted):
+        layers = [layer.weights for layer in found.image.network.weighted
+                  if layer.weights is not None]
+        rate = measure_core(TANS, name, layers, SIMULATED)["weights_per_cycle"]
+        yield {**row, "decoder": "tans", **figures(TANS.component(), rate)}
+    else:
+        for decoder, job, weights in decoders(found):
+            expected = weights.transpose(job.order).ravel()[:SIMULATED].tolist()
+            yield {**row, "decoder": decoder,
+                   **figures(job.core, throughput(job, expected))}
 
 
-def largest(found: Compression) -> Seeds | None:
-    """Return the seeds of the layer with the most blocks, if there are any."""
-    layers = [layer.predictor for layer in found.image.predicted
-              if isinstance(layer.predictor, Seeds)]
-    return max(layers, key=lambda seeds: seeds.seeds.size, default=None)
+def decoders(found: Compression) -> Iterator[tuple[str, Job, np.ndarray]]:
+    """Yield name, core and weights of each decoder of the layer that has the most weights."""
+    layers = [(layer.predictor, weighted.weights.shape) for layer, weighted in zip(
+        found.image.predicted, found.image.network.weighted, strict=True)
+        if layer.predictor and weighted.weights is not None]
+    predictor, shape = max(layers, key=lambda layer: prod(layer[1]))
+    # A residual is added behind the gateware.
+    weights = predict(predictor, shape)
+    if isinstance(predictor, Expression):
+        yield "interpreter", interpreted(predictor, shape), weights
+    yield kind_of(predictor), job_for(predictor, shape), weights
 
 
-@cache
-def synthesised(shape: SeedShape) -> dict[str, int]:
-    """Return what the gateware of a shape of seeds takes, by itself.
+def kind_of(predictor: LayerPredictor) -> str:
+    return "built" if isinstance(predictor, Expression) else predictor.kind.name.lower()
+
+
+def figures(core: Any, rate: float | None = None) -> dict[str, Any]:
+    """Return what a core takes by itself, weights a cycle, and the most energy of its registers.
+
+    That is an estimate: all flip-flops toggle in each cycle, at what one takes with clock and wires
+    (`hw.report.coefficients`); for LUTs, block RAM and multipliers there is no source.
 
     Raises
     ------
     ToolError
         If a tool fails.
     """
-    board = find_board(BOARD)
-    platform = board.platform(board.default_device)
-    with tempfile.TemporaryDirectory() as folder:
-        stat = synthesise(generate(SeedCore(shape), name="accelerator", platform=platform),
-                          directory=Path(folder), flatten=True)
-    cells = count_cells(stat["design"]["num_cells_by_type"])
-    return {name: cells[name] for name in ("lut4", "dsp", "ebr")}
+    names = ("lut4", "ff", "dsp", "ebr")
+    if core is None or rate is None:
+        return dict.fromkeys((*names, "weights_per_cycle", "pj_per_weight"))
+    platform = find_board(BOARD).platform(find_board(BOARD).default_device)
+    verilog = generate(core, name=ACCELERATOR, platform=platform)
+    if verilog not in SYNTHESISED:
+        with tempfile.TemporaryDirectory() as folder:
+            stat = synthesise(verilog, platform.device, directory=Path(folder), flatten=True)
+        SYNTHESISED[verilog] = count_cells(stat["design"]["num_cells_by_type"])
+    cells = SYNTHESISED[verilog]
+    return {name: cells[name] for name in names} | {
+        "weights_per_cycle": rate, "pj_per_weight": cells["ff"] * FLIP_FLOP_TOGGLE.value / rate}
+
+
+#: Cells by Verilog: what was synthesised before.
+SYNTHESISED: dict[str, dict[str, int]] = {}
 
 
 if __name__ == "__main__":

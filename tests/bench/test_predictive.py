@@ -1,12 +1,15 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bench import predictive
 from bench.generators import throughput
-from sw.format.predictors import Seeds, SeedShape
-from sw.predict import seeds
+from hw.predict.job import job_for
+from sw.compression import compress
+from sw.format.predictors import (Expression, Instruction, Operator, Predicted, Seeds, SeedShape)
+from sw.predict import predict, seeds
 
 
 def test_rows_tell_what_was_asked_for(monkeypatch, tmp_path, capsys):
@@ -54,12 +57,49 @@ def test_inputs_are_held_out(monkeypatch, tmp_path):
         predictive.inputs(predictive.MODELS["mnist"], tmp_path)
 
 
-def test_throughput_is_simulated_and_compared(monkeypatch):
+def seeds_job():
     rng = np.random.default_rng(0)
     shape = SeedShape(9, 4, 2, 4)
     found = Seeds(shape, rng.integers(1, 512, (3, 5)), rng.integers(0, 4, (3, 5)),
                   rng.integers(-8, 8, (3, 5, 2)))
-    assert throughput(found) == 1.0
-    monkeypatch.setattr("bench.generators.predict", lambda *_: np.zeros(60, np.int8))
-    with pytest.raises(ValueError, match="must give what its decoder does"):
-        throughput(found)
+    return job_for(found, (3, 1, 1, 20)), predict(found, (3, 1, 1, 20)).ravel().tolist()
+
+
+def test_throughput_is_simulated_and_compared():
+    job, expected = seeds_job()
+    assert throughput(job, expected[:50]) == 1.0
+    with pytest.raises(ValueError, match="SeedCore must give what its decoder does"):
+        throughput(job, [*expected[:-1], expected[-1] ^ 1])
+
+
+def test_figures_of_gates():
+    job, _ = seeds_job()
+    found = predictive.figures(job.core, 0.5)
+    assert found["dsp"] == found["ebr"] == 0
+    assert found["lut4"] > found["ff"] > 50
+    assert found["pj_per_weight"] == found["ff"] * 0.25 / 0.5
+
+
+def test_each_decoder_has_a_row(monkeypatch):
+    monkeypatch.setattr(predictive, "figures", lambda core, rate: {"weights_per_cycle": rate})
+    program = (Instruction(Operator.PLACE), Instruction(Operator.LOOK_UP))
+    memory = np.random.default_rng(0).integers(-100, 100, (16, 4)).astype(np.int8)
+    found = compress("digits", target=None)
+    weights = found.image.network.weighted[0].weights
+    plain = list(predictive.measure("digits", found, 1, gates=True))
+    assert [(row["decoder"], row["weights_per_cycle"]) for row in plain] == [("tans", 1.0)]
+    layers = [Predicted(Expression(4, program, memory), False), *[Predicted()] * 3]
+    image = replace(found.image, predicted=tuple(layers))
+    assert weights.shape == (16, 4, 4, 1)
+    interpreter, built = predictive.measure("digits", replace(found, image=image), 1, gates=True)
+    assert (interpreter["decoder"], built["decoder"]) == ("interpreter", "built")
+    # A weight takes 5 cycles, one that is stored 3, and a filter 4 for its cells.
+    assert interpreter["weights_per_cycle"] == pytest.approx(16 / (12 * 5 + 4 * 3 + 4), rel=0.03)
+    assert built["weights_per_cycle"] > 0.95
+
+
+def test_the_plain_code_that_is_as_accurate():
+    plain = [{"bits_per_weight": bits, "accuracy": accuracy}
+             for bits, accuracy in ((4.0, 0.99), (3.0, 0.98), (2.0, 0.985), (1.0, 0.7))]
+    assert predictive.as_accurate(plain, {"accuracy": 0.98}) == 2.0
+    assert predictive.as_accurate(plain, {"accuracy": 0.995}) is None
