@@ -21,15 +21,16 @@ from sw.format.layers import InputDescription, Operation
 from sw.importers.npz import save
 from sw.network import Activation, FloatLayer, FloatNetwork
 
+from .training import train
 
-__all__ = ["main", "train"]
+
+__all__ = ["main"]
 
 
 #: Of the split, the initial weights, the order of samples and all that is random in training.
 SEED = 1797
 
-EPOCHS = 100
-BATCH = 64
+EPOCHS, DECAY = 100, 1.0
 CALIBRATION = 100
 
 #: Standard deviation of the noise on weights during training, of that of the weights: it teaches
@@ -73,31 +74,6 @@ def shifted(x: Tensor) -> Tensor:
                         for image, (down, right) in zip(padded, moves, strict=True)])
 
 
-def train(x: Tensor, y: Tensor) -> Digits:
-    """Train on pixels of 0 to 1 and their classes. The same machine gives the same weights."""
-    torch.manual_seed(SEED)
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    module = Digits()
-    optimiser = torch.optim.AdamW(module.parameters(), weight_decay=1.0)
-    rate = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=4e-3, epochs=EPOCHS, steps_per_epoch=-(-len(x) // BATCH))
-    for epoch in range(EPOCHS):
-        order = torch.randperm(len(x))
-        for start in range(0, len(x), BATCH):
-            batch = order[start:start + BATCH]
-            optimiser.zero_grad()
-            loss = functional.cross_entropy(module(shifted(x[batch])), y[batch],
-                                            label_smoothing=0.05)
-            torch.autograd.backward(loss)
-            optimiser.step()
-            rate.step()
-        print(f"\repoch {epoch + 1} of {EPOCHS}, loss {loss.item():.3f}", end="", flush=True)
-    print()
-    module.eval()
-    return module
-
-
 def as_network(module: Digits) -> FloatNetwork:
     """Return the trained module as the project's network."""
     layers = []
@@ -132,7 +108,9 @@ def main(argv: list[str] | None = None) -> None:
         digits.images.astype(np.uint8)[..., None], digits.target.astype(np.uint8), test_size=0.2,
         stratify=digits.target, random_state=SEED)
     pixels = torch.from_numpy(x_train.astype(np.float32)).permute(0, 3, 1, 2) / INPUT.divisor
-    network = as_network(train(pixels, torch.from_numpy(y_train.astype(np.int64))))
+    classes = torch.from_numpy(y_train.astype(np.int64))
+    network = as_network(train(Digits, pixels, classes, seed=SEED, epochs=EPOCHS, decay=DECAY,
+                               change=shifted))
 
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / "digits.npz"

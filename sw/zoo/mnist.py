@@ -20,9 +20,10 @@ from sw.importers.npz import save
 from sw.network import Activation, FloatLayer, FloatNetwork
 
 from . import load_labelled
+from .training import train
 
 
-__all__ = ["HELD_OUT", "main", "train"]
+__all__ = ["HELD_OUT", "main"]
 
 
 #: Of the initial weights, the order of samples and all that is random in training.
@@ -31,8 +32,7 @@ SEED = 60
 #: Every so many digits one is held out, beginning with the first.
 HELD_OUT = 5
 
-EPOCHS = 40
-BATCH = 64
+EPOCHS, DECAY = 40, 0.05
 
 #: Greatest turn, in radians, change of size, and shift, in half images, of a digit in training.
 TURN, SIZE, SHIFT = 0.2, 0.12, 0.12
@@ -72,30 +72,6 @@ def moved(x: Tensor) -> Tensor:
         torch.stack([size * torch.sin(turn), size * torch.cos(turn), shift[:, 1]], dim=1)], dim=1)
     grid = functional.affine_grid(rows, list(x.shape), align_corners=False)
     return functional.grid_sample(x, grid, align_corners=False)
-
-
-def train(x: Tensor, y: Tensor) -> Mnist:
-    """Train on pixels of 0 to 1 and their classes. The same machine gives the same weights."""
-    torch.manual_seed(SEED)
-    torch.set_num_threads(1)
-    module = Mnist()
-    optimiser = torch.optim.AdamW(module.parameters(), weight_decay=0.05)
-    rate = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=4e-3, epochs=EPOCHS, steps_per_epoch=-(-len(x) // BATCH))
-    for epoch in range(EPOCHS):
-        order = torch.randperm(len(x))
-        for start in range(0, len(x), BATCH):
-            batch = order[start:start + BATCH]
-            optimiser.zero_grad()
-            loss = functional.cross_entropy(module(moved(x[batch])), y[batch],
-                                            label_smoothing=0.05)
-            torch.autograd.backward(loss)
-            optimiser.step()
-            rate.step()
-        print(f"\repoch {epoch + 1} of {EPOCHS}, loss {loss.item():.3f}", end="", flush=True)
-    print()
-    module.eval()
-    return module
 
 
 def as_network(module: Mnist) -> FloatNetwork:
@@ -140,7 +116,9 @@ def main(argv: list[str] | None = None) -> None:
     x, y = load_labelled(arguments.data)
     held = np.arange(len(y)) % HELD_OUT == 0
     pixels = torch.from_numpy(x[~held].astype(np.float32))[:, None] / INPUT.divisor
-    network = as_network(train(pixels, torch.from_numpy(y[~held].astype(np.int64))))
+    classes = torch.from_numpy(y[~held].astype(np.int64))
+    network = as_network(train(Mnist, pixels, classes, seed=SEED, epochs=EPOCHS, decay=DECAY,
+                               change=moved))
 
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / "mnist.npz"
