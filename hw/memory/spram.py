@@ -10,7 +10,7 @@ from hw.pipeline import delay
 from hw.primitives.sb_spram256ka import SB_SPRAM256KA
 
 
-__all__ = ["BYTES", "HOST", "READ", "READ_BYTES", "SpramMemory", "write_layout"]
+__all__ = ["ADDRESS_BITS", "BYTES", "HOST", "READ", "READ_BYTES", "SpramMemory", "write_layout"]
 
 
 #: Size of the memory.

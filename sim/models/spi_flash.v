@@ -2,7 +2,8 @@
 // in common. What a data sheet forbids, or a chip would silently ignore, ends the simulation.
 //
 // Contents at power-on: the file of +flash=FILE from address 0, 0xFF behind it. +flash_absent leaves
-// the pins alone, +flash_jedec=HEX is another identification, +flash_qe=0 clears QE.
+// the pins alone, +flash_jedec=HEX is another identification, +flash_qe=0 clears QE, +flash_asleep
+// begins powered down, as an iCE40 leaves it.
 
 `timescale 1ns / 1ps
 
@@ -25,7 +26,9 @@ module spi_flash #(
     parameter real T_ERASE_64K = 0,
     parameter real T_ERASE_CHIP = 0,
     parameter real T_WRITE_STATUS = 0,
-    parameter real T_RESET = 0
+    parameter real T_RESET = 0,
+    // From power-down; a chip without the time doesn't know the instructions.
+    parameter real T_WAKE = 0
 ) (
     input cs_n,
     input clk,
@@ -40,7 +43,7 @@ module spi_flash #(
     reg [255:0] written;
     reg [7:0] status1 = 0, status2 = 0;
     reg write_enabled = 0, volatile_enabled = 0, reset_enabled = 0;
-    reg absent = 0;
+    reg absent = 0, asleep = 0;
     reg [23:0] jedec = JEDEC;
 
     reg clk_was = 0, cs_was = 1;
@@ -77,6 +80,7 @@ module spi_flash #(
             $fclose(file);
         end
         absent = $test$plusargs("flash_absent") != 0;
+        asleep = $test$plusargs("flash_asleep") != 0;
         if (!$value$plusargs("flash_jedec=%h", jedec))
             jedec = JEDEC;
         if (!$value$plusargs("flash_qe=%d", i))
@@ -109,6 +113,8 @@ module spi_flash #(
     // Lanes of what comes in; what follows an instruction.
     task decode;
         begin
+            if (asleep && instruction != 8'hab)
+                $fatal(1, "%s: instruction %h while powered down", NAME, instruction);
             if ($realtime < busy_until && instruction != 8'h05 && instruction != 8'h35)
                 $fatal(1, "%s: instruction %h while busy", NAME, instruction);
             if (reset_enabled && instruction != 8'h99)
@@ -146,6 +152,11 @@ module spi_flash #(
                 8'h99: begin
                     if (!reset_enabled)
                         $fatal(1, "%s: reset without reset enable", NAME);
+                    phase = DONE;
+                end
+                8'hab, 8'hb9: begin
+                    if (T_WAKE == 0)
+                        $fatal(1, "%s: unknown instruction %h", NAME, instruction);
                     phase = DONE;
                 end
                 default: $fatal(1, "%s: unknown instruction %h", NAME, instruction);
@@ -257,6 +268,11 @@ module spi_flash #(
                 8'h99: begin
                     begin_busy(T_RESET);
                     reset_enabled = 0;
+                end
+                8'hb9: asleep = 1;
+                8'hab: begin
+                    asleep = 0;
+                    begin_busy(T_WAKE);
                 end
                 8'h01, 8'h31: begin
                     if (!volatile_enabled)

@@ -12,6 +12,6 @@ module W25Q128JV(
         .CONTINUOUS_MASK(8'h30), .CONTINUOUS(8'h20),
         .T_CLOCK(7.518), .T_CLOCK_READ(20), .T_DESELECT(50), .T_PROGRAM(400_000),
         .T_ERASE_4K(45_000_000), .T_ERASE_64K(150_000_000), .T_ERASE_CHIP(40_000_000_000.0),
-        .T_WRITE_STATUS(10_000_000), .T_RESET(30_000)
+        .T_WRITE_STATUS(10_000_000), .T_RESET(30_000), .T_WAKE(3_000)
     ) flash(.cs_n(cs_n), .clk(clk), .dq(dq));
 endmodule

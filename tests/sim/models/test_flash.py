@@ -41,6 +41,8 @@ CHIPS = (
 
 PERIOD = 20_000  # ps
 
+WAKE_NS = 3000
+
 
 class Driver:
     """Collects steps of the pins, and in which of them bits come back."""
@@ -226,6 +228,35 @@ def test_reset(bench, chip):
     driver.pause(chip.reset_ns)
     driver.command(b"\x9f", receive=3)
     assert bench(driver) == [chip.jedec]
+
+
+def test_power_down(bench):
+    driver = Driver(CHIPS[0])
+    for _ in range(2):
+        driver.command(b"\xab")
+        driver.pause(WAKE_NS)
+        driver.command(b"\x9f", receive=3)
+        driver.command(b"\xb9")
+    assert bench(driver, "+flash_asleep") == [CHIPS[0].jedec] * 2
+
+
+def asleep(driver):
+    driver.command(b"\xb9")
+    driver.command(b"\x9f", receive=3)
+
+
+def half_awake(driver):
+    driver.command(b"\xab")
+    driver.pause(WAKE_NS / 2)
+    driver.command(b"\x9f", receive=3)
+
+
+@pytest.mark.parametrize("break_rule, message", [
+    (asleep, "instruction b9 while powered down"), (half_awake, "instruction 9f while busy")])
+def test_asleep_or_half_awake_it_takes_nothing(bench, break_rule, message):
+    driver = Driver(CHIPS[0])
+    break_rule(driver)
+    assert f"W25Q128JV: {message}" in bench.fail(driver, "+flash_asleep")
 
 
 def unknown(driver):
