@@ -1,9 +1,11 @@
-"""Registers that delay what accompanies a pipeline."""
+"""Registers that delay what accompanies a pipeline, or take it across the device."""
 
 from amaranth import *
 
+from hw.primitives.trellis_ff import TRELLIS_FF
 
-__all__ = ["delay"]
+
+__all__ = ["copies", "delay"]
 
 
 def delay(m, value, cycles, *, reset_less=True):
@@ -17,3 +19,20 @@ def delay(m, value, cycles, *, reset_less=True):
         m.d.sync += later.eq(value)
         value = later
     return value
+
+
+def copies(m, value, target, name):
+    """Return ``value`` for each of the target's requantisers, and the rows beside it.
+
+    Where the target is ``spread``, these are registers: the value of a cycle ago, apart from one
+    another, near what they drive. Elsewhere it is the value itself.
+    """
+    if not target.spread:
+        return [value] * target.requantisers
+    found = []
+    for index in range(target.requantisers):
+        m.submodules[f"{name}{index}"] = register = TRELLIS_FF(len(Value.cast(value)))
+        copy = Signal(value.shape(), name=f"{name}{index}")
+        m.d.comb += [register.i.eq(value), copy.eq(register.o)]
+        found.append(copy)
+    return found

@@ -16,8 +16,8 @@ from .format.tables import (BLOCK, ESCAPE_BITS, GROUP, PlainCode, PrefixTable, R
                             RiceShape, RunLengthShape, TansCode)
 from .format.target import DecoderShape, Memory, Target
 from .format.timing import (FETCH_CYCLES, JOB_CYCLES, RECORD_CYCLES, TABLE_CYCLES, WORD_BITS,
-                            decoder_latency, drain_cycles, groups_ahead, memory_timing,
-                            output_cycles)
+                            decoder_latency, drain_cycles, fetch_cycles, groups_ahead,
+                            memory_timing, output_cycles)
 from .image import Image
 from .supply import Supply, words_needed
 
@@ -84,6 +84,8 @@ class Decoder:
         The decoder of tANS coded data; that of others follows from their table.
     memory : Memory
         Where the coded data are.
+    fetch : int
+        Cycles from the start of a run until it takes the first word from block RAM.
 
     Attributes
     ----------
@@ -92,7 +94,7 @@ class Decoder:
     """
 
     def __init__(self, image: Image, lanes: TansLanes | None = None,
-                 memory: Memory = Memory.BLOCK_RAM) -> None:
+                 memory: Memory = Memory.BLOCK_RAM, *, fetch: int = FETCH_CYCLES) -> None:
         symbols = np.concatenate([np.zeros(0, np.int64), *(s.ravel() for s in image.symbols)])
         shape: DecoderShape = RawShape()
         if isinstance(image.table, PrefixTable):
@@ -114,7 +116,7 @@ class Decoder:
             counts, groups = np.full(len(ready), GROUP), np.arange(len(ready))
         #: Cycle in which each group would be decoded if none ever had to wait.
         self.ready: list[int] = (
-            ready + FETCH_CYCLES + decoder_latency(shape)).tolist()
+            ready + fetch + decoder_latency(shape)).tolist()
         self.ahead = groups_ahead(shape)
         self.chunks: Iterator[tuple[int, int]] = zip(counts.tolist(), groups.tolist(), strict=True)
         self.taken = [0] * len(self.ready)
@@ -171,7 +173,7 @@ def predict(image: Image, target: Target) -> Prediction:
     streams word by word.
     """
     lanes = target.decoder if isinstance(target.decoder, TansLanes) else None
-    decoder = Decoder(image, lanes, target.memory)
+    decoder = Decoder(image, lanes, target.memory, fetch=fetch_cycles(target))
     layers = []
     # When the array has read the last two tiles, the last one first, and when the filler is free.
     freed = [-1, -1]

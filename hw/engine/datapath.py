@@ -60,8 +60,10 @@ class Datapath(wiring.Component):
         self.tiles = TileStore(target)
         self.array = MacArray(target, POSITION)
         self.outputs = OutputStage(target)
-        self.memory_latency = max(self.activations.latency, self.tiles.latency)
-        self.latency = self.memory_latency + self.array.latency + self.outputs.latency + 1
+        self.memory_latency = (max(self.activations.latency, self.tiles.latency)
+                               + target.spread)
+        self.latency = (self.memory_latency + self.array.latency + self.outputs.latency
+                        + target.spread + 1)
         super().__init__({
             "beats": In(stream.Signature(BEAT, always_ready=True)),
             "layer": In(LAYER),
@@ -156,18 +158,24 @@ class Datapath(wiring.Component):
 
         # What the host writes comes straight from a block RAM, which is slow.
         host_write = delay(m, self.host_writes.payload, 1)
-        write = activations.writes.payload
+        write = Signal.like(outputs.writes.payload)
+        write_valid = Signal()
         m.d.comb += [
-            activations.writes.valid.eq(outputs.writes.valid),
+            write_valid.eq(outputs.writes.valid),
             write.eq(outputs.writes.payload),
         ]
         with m.If(delay(m, self.host_writes.valid, 1, reset_less=False)):
             m.d.comb += [
-                activations.writes.valid.eq(1),
+                write_valid.eq(1),
                 write.address.eq(host_write.address),
                 write.data[0].eq(host_write.data),
                 write.count.eq(1),
             ]
+        m.d.comb += [
+            activations.writes.valid.eq(
+                delay(m, write_valid, int(self.target.spread), reset_less=False)),
+            activations.writes.payload.eq(delay(m, write, int(self.target.spread))),
+        ]
 
         return m
 

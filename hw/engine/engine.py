@@ -151,18 +151,20 @@ class Engine(wiring.Component):
         m.submodules.decoder = decoder = Decoder(target)
         m.submodules.datapath = datapath = self.datapath
 
-        # Whatever a load or a run that failed left half done is forgotten while at rest.
+        # Whatever a load or a run that failed left half done is forgotten while at rest, from its
+        # second cycle on: a register says so, as it goes far.
         rest = Signal()
+        forgets = Signal()
         loader = Loader(target)
         filler = Filler(target)
         sequencer = Sequencer(target, drain=drain_cycles(target))
         feed = Feed(target.address_bits, checks=target.memory is not Memory.BLOCK_RAM)
-        m.submodules.feed = ResetInserter(rest)(feed)
+        m.submodules.feed = ResetInserter(forgets)(feed)
         # A memory that fails gives it no more words.
         fails = Signal()
         m.submodules.loader = ResetInserter(fails)(loader)
-        m.submodules.filler = ResetInserter(rest)(filler)
-        m.submodules.sequencer = ResetInserter(rest)(sequencer)
+        m.submodules.filler = ResetInserter(forgets)(filler)
+        m.submodules.sequencer = ResetInserter(forgets)(sequencer)
 
         loading = self.state == State.LOADING
         running = self.state == State.RUNNING
@@ -245,9 +247,11 @@ class Engine(wiring.Component):
         with m.FSM():
             with m.State("Rest"):
                 m.d.comb += rest.eq(1)
+                m.d.sync += forgets.eq(1)
                 with m.If(~busy):
                     m.d.sync += rest_left.eq(rest_left - 1)
                 with m.If(~busy & (rest_left == 1)):
+                    m.d.sync += forgets.eq(0)
                     m.next = "Idle"
                     with m.If(load_next):
                         m.d.comb += loader.start.eq(1)
@@ -280,18 +284,20 @@ class Engine(wiring.Component):
 
             with m.State("Start"):
                 m.d.comb += [filler.start.eq(1), sequencer.start.eq(1)]
-                m.d.sync += [rest_left.eq(REST), run_next.eq(0)]
+                m.d.sync += [rest_left.eq(REST), run_next.eq(0), decoder.run.eq(1)]
                 m.next = "Run"
 
             with m.State("Run"):
-                m.d.comb += [decoder.run.eq(1), run_cycle.eq(1)]
+                m.d.comb += run_cycle.eq(1)
                 with m.If(self.load):
-                    m.d.sync += [self.state.eq(State.LOADING), load_next.eq(1)]
+                    m.d.sync += [self.state.eq(State.LOADING), load_next.eq(1),
+                                 decoder.run.eq(0)]
                     m.next = "Rest"
                 with m.Elif(ended & decoder.settled & ~decoder.failed):
+                    m.d.sync += decoder.run.eq(0)
                     m.next = "Check"
                 with m.Elif(feed.exceeded | decoder.failed):
-                    m.d.sync += self.error.eq(Error.CODED_DATA)
+                    m.d.sync += [self.error.eq(Error.CODED_DATA), decoder.run.eq(0)]
                     m.next = "Check"
 
             # Data that end too early may just be damaged.

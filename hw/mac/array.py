@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hw.mac.tiles import weights_layout
-from hw.pipeline import delay
+from hw.pipeline import copies, delay
 from hw.primitives.mult18x18d import MULT18X18D
 from sw.format.schedule import POOL_WEIGHT, Dataflow
 
@@ -75,21 +75,28 @@ class MacArray(wiring.Component):
 
     @property
     def latency(self):
-        return 2 + MULT18X18D.latency + exact_log2(self.target.columns) + 1
+        return 2 + self.target.spread + MULT18X18D.latency + exact_log2(self.target.columns) + 1
 
     def elaborate(self, platform):
         m = Module()
 
+        target = self.target
         beat = self.beats.payload
         dense = beat.dataflow == Dataflow.DENSE
         maximum = beat.dataflow == Dataflow.MAXIMUM
-        valid = delay(m, self.beats.valid, self.latency - 1, reset_less=False)
-        last = delay(m, beat.last, self.latency - 1)
+
+        def late(value, cycles, name):
+            """Return ``value`` so much later for each requantiser's rows."""
+            return copies(m, delay(m, value, cycles - target.spread, reset_less=False), target,
+                          name)
+
+        last = self.beats.valid & beat.last
+        valids = late(self.beats.valid, self.latency - 1, "valid")
+        lasts = late(last, self.latency - 1, "last")
         # A first beat finds the accumulators cleared. (In max-pooling every beat does, as it is the
         # columns that keep their maximum.) To clear them a cycle before, by the reset of their
         # registers, takes no gate a bit.
-        clear = delay(m, self.beats.valid & (beat.first | maximum), self.latency - 2,
-                      reset_less=False)
+        clears = late(self.beats.valid & (beat.first | maximum), self.latency - 2, "clear")
 
         # Kept apart from what the multipliers read, whose many loads would slow the comparison.
         greatest = Signal.like(beat.activations, reset_less=True)
@@ -97,8 +104,7 @@ class MacArray(wiring.Component):
             with m.If(self.beats.valid & ~(maximum & ~beat.first & (kept > offered))):
                 m.d.sync += kept.eq(offered)
 
-        activations = delay(m, greatest, 1)
-        offered_weights = delay(m, beat.weights, 1)
+        offered_weights = delay(m, beat.weights, 1 + target.spread)
         dense, dataflow = delay(m, dense, 1), delay(m, beat.dataflow, 1)
         first = delay(m, beat.first, 1)
         fixed_weight = Signal(signed(10))
@@ -109,14 +115,21 @@ class MacArray(wiring.Component):
                 m.d.comb += fixed_weight.eq(Mux(first, ADD_WEIGHT, 1))
             with m.Default():
                 m.d.comb += fixed_weight.eq(POOL_WEIGHT)
-        depthwise = dataflow == Dataflow.DEPTHWISE
+        controls = copies(m, Cat(dense, dataflow == Dataflow.DEPTHWISE, fixed_weight), target,
+                          "control")
+        greatest = delay(m, greatest, int(target.spread))
+        activations = (copies(m, greatest, target, "activations") if target.spread
+                       else [delay(m, greatest, 1)] * target.requantisers)
         for row in range(self.target.rows):
+            part = row % target.requantisers
+            dense, depthwise = controls[part][:2]
+            fixed_weight = controls[part][2:].as_signed()
             products = []
             for column in range(self.target.columns):
                 offered = offered_weights[row]
                 # Where the row's own activation goes.
                 own = (column == row % self.target.columns) & (row < self.target.read_bytes)
-                activation = activations[column]
+                activation = activations[part][column]
                 if own and row != column:
                     activation = delay(m, Mux(dense, greatest[column], greatest[row]), 1)
                 diagonal = Mux(depthwise, offered[0], fixed_weight) if own else 0
@@ -134,14 +147,14 @@ class MacArray(wiring.Component):
 
             accumulator = Signal(signed(32), name=f"accumulator{row}", reset_less=True)
             total = accumulator + tree(m, products)
-            with m.If(valid):
+            with m.If(valids[part]):
                 m.d.sync += accumulator.eq(total)
-            with m.If(clear):
+            with m.If(clears[part]):
                 m.d.sync += accumulator.eq(0)
-            with m.If(valid & last):
+            with m.If(lasts[part]):
                 m.d.sync += self.sums.payload.sums[row].eq(total)
 
-        m.d.sync += self.sums.valid.eq(valid & last)
+        m.d.comb += self.sums.valid.eq(delay(m, last, self.latency, reset_less=False))
         m.d.comb += self.sums.payload.tag.eq(delay(m, beat.tag, self.latency))
 
         return m

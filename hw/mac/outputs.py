@@ -7,7 +7,7 @@ from amaranth.utils import exact_log2
 
 from hw.mac.addition import AdditionTable, TableFiller
 from hw.mac.requantise import LAYER, RECORD, Requantiser
-from hw.pipeline import delay
+from hw.pipeline import copies, delay
 from hw.primitives.pdpw16kd import PDPW16KD
 from sw.format.layers import MOST_SHIFT, RECORDS
 
@@ -166,17 +166,19 @@ class OutputStage(wiring.Component):
 
     @property
     def latency(self):
-        return self.step_latency + self.target.rows // self.target.requantisers
+        return (self.step_latency + self.target.rows // self.target.requantisers
+                + self.target.spread)
 
     @property
     def step_latency(self):
         """Cycles from the step that takes sums to their write."""
-        return ChannelMemory.latency + Requantiser.latency
+        return self.target.spread + ChannelMemory.latency + Requantiser.latency
 
     def elaborate(self, platform):
         m = Module()
 
-        requantisers = self.target.requantisers
+        target = self.target
+        requantisers = target.requantisers
         bank_bits = exact_log2(requantisers)
 
         m.submodules.filler = filler = TableFiller()
@@ -193,26 +195,39 @@ class OutputStage(wiring.Component):
         position = Signal(POSITION)
         step = position.count != 0
         more = position.count > requantisers
-        with m.If(self.sums.valid):
+        offered = delay(m, self.sums.payload, int(target.spread))
+        for index, load in enumerate(copies(m, self.sums.valid, target, "load")):
+            own = range(index, target.rows, requantisers)
+            with m.If(load):
+                m.d.sync += [sums[row].eq(offered.sums[row]) for row in own]
+            with m.Else():
+                m.d.sync += [sums[row].eq(sums[row + requantisers]) for row in own[:-1]]
+        takes = delay(m, self.sums.valid, int(target.spread), reset_less=False)
+        with m.If(takes):
             m.d.sync += [
-                sums.eq(self.sums.payload.sums),
-                position.eq(self.sums.payload.tag),
-                position.channel.eq(self.sums.payload.tag.channel >> bank_bits),
+                position.eq(offered.tag),
+                position.channel.eq(offered.tag.channel >> bank_bits),
             ]
         with m.Elif(step):
             m.d.sync += [
-                sums.eq(sums.as_value() >> (32 * requantisers)),
                 position.address.eq(position.address + requantisers),
                 position.channel.eq(position.channel + ~position.shared),
                 position.count.eq(Mux(more, position.count - requantisers, 0)),
             ]
 
-        written = delay(m, self.channels.payload, 1)
-        written_valid = delay(m, self.channels.valid, 1, reset_less=False)
+        written = copies(m, delay(m, self.channels.payload, 1), target, "written")
+        written_valid = copies(m, delay(m, self.channels.valid, 1, reset_less=False), target,
+                               "written_valid")
         # Of an addition's two inputs, records lie in the first bank and the next, if there is one.
         inputs_record = Signal(16)
         m.d.sync += inputs_record.eq(((self.base + RECORDS) >> bank_bits)
                                      + (filler.second if requantisers == 1 else 0))
+        reads = copies(m, Mux(filling, inputs_record, position.channel), target, "read")
+        reads_valid = copies(m, step | filling, target, "read_valid")
+        entries = delay(m, filler.o.payload, int(target.spread))
+        entries_valid = delay(m, filler.o.valid, int(target.spread), reset_less=False)
+        layers = copies(m, self.layer, target, "layer")
+        adds = copies(m, self.adds, target, "adds")
         records = []
         for index in range(requantisers):
             channels = ChannelMemory(self.target.channels // requantisers)
@@ -221,27 +236,28 @@ class OutputStage(wiring.Component):
             m.submodules[f"requantiser{index}"] = requantiser = Requantiser()
             records.append(channels.record)
             # The second input is the sum's low byte, of which the first one's has borrowed.
-            pair = sums[index]
+            pair = delay(m, sums[index], int(target.spread))
             m.d.comb += [
-                channels.writes.payload.eq(written),
-                channels.writes.payload.channel.eq(written.channel >> bank_bits),
-                channels.writes.valid.eq(written_valid
-                                         & (written.channel[:bank_bits] == index)),
-                channels.reads.payload.eq(Mux(filling, inputs_record, position.channel)),
-                channels.reads.valid.eq(step | filling),
-                table.entries.payload.eq(filler.o.payload),
-                table.entries.valid.eq(filler.o.valid),
+                channels.writes.payload.eq(written[index]),
+                channels.writes.payload.channel.eq(written[index].channel >> bank_bits),
+                channels.writes.valid.eq(written_valid[index]
+                                         & (written[index].channel[:bank_bits] == index)),
+                channels.reads.payload.eq(reads[index]),
+                channels.reads.valid.eq(reads_valid[index]),
+                table.entries.payload.eq(entries),
+                table.entries.valid.eq(entries_valid),
                 table.inputs[0].eq(pair[8:16] + pair[7]),
                 table.inputs[1].eq(pair[:8]),
-                requantiser.i.payload.sum.eq(Mux(self.adds, table.values[0],
+                requantiser.i.payload.sum.eq(Mux(adds[index], table.values[0],
                                                  delay(m, pair, channels.latency))),
                 requantiser.i.payload.record.eq(channels.record),
-                requantiser.layer.eq(self.layer),
+                requantiser.layer.eq(layers[index]),
                 self.writes.payload.data[index].eq(requantiser.o.payload),
             ]
-            with m.If(self.adds):
+            with m.If(adds[index]):
                 m.d.comb += requantiser.i.payload.record.bias.eq(table.values[1])
-        m.d.comb += filler.record.eq(Mux(filler.second, records[1 % requantisers], records[0]))
+        m.d.comb += filler.record.eq(delay(
+            m, Mux(filler.second, records[1 % requantisers], records[0]), int(target.spread)))
 
         m.d.comb += [
             self.writes.payload.address.eq(delay(m, position.address, self.step_latency)),
@@ -255,6 +271,6 @@ class OutputStage(wiring.Component):
             m.d.sync += steps_behind.eq(self.step_latency)
         with m.Elif(steps_behind != 0):
             m.d.sync += steps_behind.eq(steps_behind - 1)
-        m.d.comb += self.busy.eq(step | (steps_behind != 0))
+        m.d.comb += self.busy.eq(step | (steps_behind != 0) | (takes if target.spread else 0))
 
         return m

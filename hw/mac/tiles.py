@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.pipeline import delay
+from hw.pipeline import copies, delay
 from hw.primitives.pdpw16kd import PDPW16KD
 
 
@@ -54,8 +54,6 @@ class TileStore(wiring.Component):
         A word of each row.
     """
 
-    latency = 1 + PDPW16KD.latency
-
     def __init__(self, target):
         self.target = target
         super().__init__({
@@ -64,33 +62,41 @@ class TileStore(wiring.Component):
             "weights": Out(stream.Signature(weights_layout(target), always_ready=True)),
         })
 
+    @property
+    def latency(self):
+        return 1 + self.target.spread + PDPW16KD.latency
+
     def elaborate(self, platform):
         m = Module()
 
-        write = delay(m, self.writes.payload, 1)
-        write_valid = delay(m, self.writes.valid, 1, reset_less=False)
-        read = delay(m, self.reads.payload, 1)
         read_valid = delay(m, self.reads.valid, 1, reset_less=False)
+        writes = copies(m, delay(m, self.writes.payload, 1), self.target, "write")
+        writes_valid = copies(m, delay(m, self.writes.valid, 1, reset_less=False), self.target,
+                              "write_valid")
+        reads = copies(m, delay(m, self.reads.payload, 1), self.target, "read")
+        reads_valid = copies(m, read_valid, self.target, "read_valid")
 
         for row in range(self.target.rows):
+            part = row % self.target.requantisers
+            write, write_valid = writes[part], writes_valid[part]
             words = []
             for half in range(self.target.columns // BLOCK_WEIGHTS):
                 m.submodules[f"row{row}_half{half}"] = block = PDPW16KD()
                 own = write.weights.as_value().word_select(half, 8 * BLOCK_WEIGHTS)
-                writes = 1
+                enable = write_valid & (write.row == row)
                 if self.target.transfer_weights == BLOCK_WEIGHTS:
                     own = Mux(write.half == half, write.weights, 0)
-                    writes = write.half <= half
+                    enable &= write.half <= half
                 m.d.comb += [
-                    block.writes.valid.eq(write_valid & (write.row == row) & writes),
+                    block.writes.valid.eq(enable),
                     block.writes.payload.address.eq(write.address),
                     block.writes.payload.data.eq(own),
-                    block.reads.valid.eq(read_valid),
-                    block.reads.payload.eq(read),
+                    block.reads.valid.eq(reads_valid[part]),
+                    block.reads.payload.eq(reads[part]),
                 ]
                 words.append(block.data[:8 * BLOCK_WEIGHTS])
             m.d.comb += self.weights.payload[row].eq(Cat(words))
         m.d.comb += self.weights.valid.eq(
-            delay(m, read_valid, PDPW16KD.latency, reset_less=False))
+            delay(m, read_valid, self.latency - 1, reset_less=False))
 
         return m

@@ -47,9 +47,6 @@ class ActivationMemory(wiring.Component):
         The first ``count`` bytes of ``data`` go to consecutive addresses from ``address`` on.
     """
 
-    #: Registers for addresses, block RAM, its bytes, rotated bytes, filled bytes.
-    latency = 5
-
     def __init__(self, target):
         self.target = target
         super().__init__({
@@ -63,9 +60,16 @@ class ActivationMemory(wiring.Component):
             }), always_ready=True)),
         })
 
+    @property
+    def latency(self):
+        # Registers for addresses, block RAM, its bytes, bytes rotated in one step or in two, filled
+        # bytes.
+        return 5 + self.target.spread
+
     def elaborate(self, platform):
         m = Module()
 
+        spread = int(self.target.spread)
         banks = self.target.read_bytes
         bank_bits = exact_log2(banks)
         read = self.reads.payload
@@ -91,10 +95,15 @@ class ActivationMemory(wiring.Component):
                 write_port.en.eq(self.writes.valid & bytes_written[bank][8]),
             ]
             bytes_read.append(delay(m, read_port.data, 1))
-        bytes_read = rotate(bytes_read, delay(m, read_bank, 3))
+        amount = delay(m, read_bank, 3)
+        if spread:
+            bytes_read = [delay(m, byte, 1) for byte in rotate(bytes_read, amount, end=2)]
+            bytes_read = rotate(bytes_read, delay(m, amount, 1), begin=2)
+        else:
+            bytes_read = rotate(bytes_read, amount)
 
-        image = delay(m, self.image_bytes(m), 2)
-        fill = delay(m, read.fill, 4)
+        image = delay(m, self.image_bytes(m), 2 + spread)
+        fill = delay(m, read.fill, 4 + spread)
         for byte, value in enumerate(bytes_read):
             m.d.sync += self.activations.payload[byte].eq(
                 Mux(image[byte], delay(m, value, 1), fill))
@@ -138,9 +147,12 @@ def padding(count, *, inside, offset, remaining):
     return Cat(inside & begin & ~end for begin, end in zip(begun, ended, strict=True))
 
 
-def rotate(values, amount):
-    """Return ``values`` so rotated that the one numbered ``amount`` comes first."""
-    for bit in range(exact_log2(len(values))):
+def rotate(values, amount, *, begin=0, end=None):
+    """Return ``values`` so rotated that the one numbered ``amount`` comes first.
+
+    Only bits ``begin`` to ``end`` - 1 of ``amount`` count, by default all of them.
+    """
+    for bit in range(exact_log2(len(values)))[begin:end]:
         step = 1 << bit
         values = [Mux(amount[bit], values[(index + step) % len(values)], value)
                   for index, value in enumerate(values)]

@@ -8,6 +8,7 @@ __all__ = ["flip_flop_toggles", "flip_flops", "toggles"]
 
 MODULE = re.compile(r"^module (\S+?) ?\(", re.MULTILINE)
 MEMORY = re.compile(r"^ +reg (?:signed )?(?:\[\S+\] )?(\S+) (?:\[\S+\]);", re.MULTILINE)
+KEPT = re.compile(r"^ +\.Q\((\\\S+ |\w+)", re.MULTILINE)
 ASSIGNMENT = re.compile(r"^ +(\\\S+ |\w+)(?:\[[^\]]*\])? ?<= ([^;]*);", re.MULTILINE)
 
 SAIF_ITEM = re.compile(r"\(INSTANCE (?P<instance>\S+)|\((?P<net>\S+) (?:\(T[01ZXB] \d+\) ?)+"
@@ -17,7 +18,8 @@ SAIF_ITEM = re.compile(r"\(INSTANCE (?P<instance>\S+)|\((?P<net>\S+) (?:\(T[01ZX
 def flip_flops(verilog):
     """Return the registers of each module of ``verilog``, text as Amaranth generates it.
 
-    Memories and the output registers of their read ports, which are part of a block RAM, are none.
+    Those that are cells of the vendor count, too. Memories and the output registers of their read
+    ports, which are part of a block RAM, are none.
 
     Returns
     -------
@@ -31,6 +33,7 @@ def flip_flops(verilog):
             target.strip("\\ ") for target, value in ASSIGNMENT.findall(body)
             if target.strip("\\ ") not in memories
             and value.partition("[")[0].strip("\\ ") not in memories}
+        found[module.removeprefix("\\")] |= {name.strip("\\ ") for name in KEPT.findall(body)}
     return found
 
 

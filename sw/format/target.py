@@ -136,6 +136,15 @@ class Target:
         return max(self.columns, min(16, 1 << self.rows.bit_length() - 1))
 
     @property
+    def spread(self) -> bool:
+        """Whether the array's multipliers lie all over the device, as more than 32 do.
+
+        What goes to all of them then has a register on its way for each requantiser, and more
+        where wires are long.
+        """
+        return self.rows * self.columns > 32
+
+    @property
     def hash(self) -> int:
         """CRC-32 of all sizes: what a schedule and a gateware must agree on."""
         sizes = asdict(self) | {"decoder": {"name": self.decoder.name, **asdict(self.decoder)}}

@@ -8,9 +8,10 @@ from .tables import GROUP, MAX_CODE_LENGTH, AutomatonShape, RawShape, RiceShape,
 from .target import DecoderShape, Memory, Target
 
 
-__all__ = ["FETCH_CYCLES", "JOB_CYCLES", "RECORD_CYCLES", "TABLE_CYCLES", "TABLE_ENTRIES",
-           "TABLE_RECORD_CYCLES", "WORD_BITS", "MemoryTiming", "decoder_latency", "drain_cycles",
-           "groups_ahead", "memory_timing", "output_cycles"]
+__all__ = ["BANK_WORDS", "FETCH_CYCLES", "JOB_CYCLES", "RECORD_CYCLES", "TABLE_CYCLES",
+           "TABLE_ENTRIES", "TABLE_RECORD_CYCLES", "WORD_BITS", "MemoryTiming", "decoder_latency",
+           "drain_cycles", "fetch_cycles", "groups_ahead", "memory_latency", "memory_timing",
+           "output_cycles"]
 
 
 #: Bits of a word of the weight memory, one of which comes each cycle.
@@ -56,7 +57,11 @@ def memory_timing(memory: Memory) -> MemoryTiming:
     return MEMORY_TIMINGS[memory]
 
 
-#: From the start of a run until the decoder takes the first word of the coded data.
+#: The most words of the weight memory that lie in one bank.
+BANK_WORDS = 1 << 14
+
+#: From the start of a run until the decoder takes the first word of the coded data, from a weight
+#: memory of one bank.
 FETCH_CYCLES = 3
 
 #: From a tile's first order to the decoder until weights that have been decoded come.
@@ -72,14 +77,30 @@ TABLE_RECORD_CYCLES = 6
 TABLE_CYCLES = 2 * (TABLE_RECORD_CYCLES + 1 + 2 * TABLE_ENTRIES) + TABLE_RECORD_CYCLES + 1
 
 
+def memory_latency(words: int) -> int:
+    """Return the cycles from a read of a weight memory in block RAM to its word."""
+    return 2 if words <= BANK_WORDS else 4
+
+
+def fetch_cycles(target: Target) -> int:
+    """Return the cycles from a run's start until the decoder takes the first word of coded data.
+
+    What they are more from flash isn't counted.
+    """
+    if target.memory is not Memory.BLOCK_RAM:
+        return FETCH_CYCLES
+    return FETCH_CYCLES + memory_latency(target.memory_words) - memory_latency(BANK_WORDS)
+
+
 def drain_cycles(target: Target) -> int:
     """Return the cycles from a layer's last beat until its outputs are in the activation memory.
 
     They pass the memories, the multipliers, an adder tree over the columns, and the requantisers,
-    one after the other in each of these.
+    one after the other in each of these. Where the target is ``spread``, six registers more are on
+    their way.
     """
     adders = target.columns.bit_length() - 1
-    return 27 + adders + target.rows // target.requantisers
+    return 27 + 6 * target.spread + adders + target.rows // target.requantisers
 
 
 def output_cycles(target: Target, outputs: int) -> int:

@@ -67,7 +67,7 @@ def test_latency_and_a_word_a_cycle(simulate):
         while not ctx.get(dut.o.valid):
             await ctx.tick()
             cycles += 1
-        assert cycles == WeightMemory.latency + 2
+        assert cycles == WeightMemory(64).latency + 2
         for word in WORDS[:20]:
             assert ctx.get(dut.o.valid)
             assert ctx.get(dut.o.payload) == word

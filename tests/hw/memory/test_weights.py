@@ -3,18 +3,21 @@
 import pytest
 
 from hw.memory.weights import WeightMemory
+from sw.format.timing import BANK_WORDS
 
 
-def test_words_at_power_on_and_written(simulate):
-    dut = WeightMemory(16, init=[7, 0xffff_ffff, 9])
+@pytest.mark.parametrize("size", [16, 4 * BANK_WORDS])
+def test_words_at_power_on_and_written(simulate, size):
+    dut = WeightMemory(size, init=[7, 0xffff_ffff, 9])
+    last = size - 11
 
     async def testbench(ctx):
-        ctx.set(dut.writes.payload, {"address": 5, "data": 0x1234_5678})
+        ctx.set(dut.writes.payload, {"address": last, "data": 0x1234_5678})
         ctx.set(dut.writes.valid, 1)
         await ctx.tick()
         ctx.set(dut.writes.valid, 0)
         words = []
-        for address in (0, 1, 2, 3, 5, 16):
+        for address in (0, 1, 2, 3, last, size & 0xffff):
             ctx.set(dut.reads.payload, address)
             ctx.set(dut.reads.valid, 1)
             await ctx.tick()
@@ -30,8 +33,9 @@ def test_words_at_power_on_and_written(simulate):
     simulate(dut, testbench)
 
 
-def test_latency(simulate):
-    dut = WeightMemory(16, init=[3])
+@pytest.mark.parametrize("words", [16, 2 * BANK_WORDS])
+def test_latency(simulate, words):
+    dut = WeightMemory(words, init=[3])
 
     async def testbench(ctx):
         ctx.set(dut.reads.valid, 1)

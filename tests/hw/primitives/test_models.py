@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.primitives.mult18x18d import MULT18X18D
 from hw.primitives.pdpw16kd import PDPW16KD
+from hw.primitives.trellis_ff import TRELLIS_FF
 from hw.rtl import generate
 from tests.hw.primitives.model_bench import ModelBench
 
@@ -19,8 +20,8 @@ ECP5 = SimpleNamespace(device="LFE5U-85F")
 
 INPUTS = ("a", "b", "write", "write_address", "write_data", "read", "read_address")
 
-BENCH = ModelBench("Blocks", inputs=INPUTS, outputs=("product", "word"),
-                   models=("mult18x18d", "pdpw16kd"))
+BENCH = ModelBench("Blocks", inputs=INPUTS, outputs=("product", "word", "kept"),
+                   models=("mult18x18d", "pdpw16kd", "trellis_ff"))
 
 
 class Blocks(wiring.Component):
@@ -33,12 +34,14 @@ class Blocks(wiring.Component):
     read: In(1)
     read_address: In(9)
     word: Out(36)
+    kept: Out(18)
 
     def elaborate(self, platform):
         m = Module()
 
         m.submodules.multiplier = multiplier = MULT18X18D()
         m.submodules.memory = memory = PDPW16KD()
+        m.submodules.register = register = TRELLIS_FF(18)
         m.d.comb += [
             multiplier.a.eq(self.a),
             multiplier.b.eq(self.b),
@@ -49,6 +52,8 @@ class Blocks(wiring.Component):
             memory.reads.valid.eq(self.read),
             memory.reads.payload.eq(self.read_address),
             self.word.eq(memory.data),
+            register.i.eq(self.a),
+            self.kept.eq(register.o),
         ]
 
         return m
@@ -92,7 +97,7 @@ def test_models_equal_their_twins(simulate, program):
             for name, value in cycle.items():
                 ctx.set(getattr(dut, name), value)
             await ctx.tick()
-            assert (ctx.get(dut.product), ctx.get(dut.word)) == output
+            assert tuple(map(ctx.get, (dut.product, dut.word, dut.kept))) == output
 
     simulate(dut, testbench)
 
@@ -112,6 +117,7 @@ def test_model_catches_read_of_a_word_being_written(program):
     ("REGMODE", '"NOREG"'),
     ("DATA_WIDTH_W", "32'sd18"),
     ("CSDECODE_W", '"0b001"'),
+    ("CEMUX", '"CE"'),
 ])
 def test_models_refuse_other_modes(tmp_path, verilog, parameter, value):
     changed = re.sub(rf"\.{parameter}\(.*?\)", f".{parameter}({value})", verilog)

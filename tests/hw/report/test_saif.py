@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from boards import find_board
 from hw.report.saif import flip_flop_toggles, flip_flops, toggles
+from hw.primitives.trellis_ff import TRELLIS_FF
 from hw.rtl import generate
 
 
@@ -41,6 +42,8 @@ class Design(wiring.Component):
             write_port.data.eq(read_port.data),
             write_port.en.eq(enabled),
         ]
+        m.submodules.kept = kept = TRELLIS_FF(2)
+        m.d.comb += kept.i.eq(counter.value)
         return m
 
 
@@ -56,6 +59,8 @@ SAIF = (
     + net(r"memory__r_data\[0\]", 1000)
     + "   )\n   (INSTANCE counter\n    (NET\n"
     + net("$1", 70) + net(r"value\[0\]", 20) + net(r"value\[3\]", 2)
+    + "    )\n   )\n   (INSTANCE kept\n    (NET\n"
+    + net(r"i\[0\]", 60) + net("$1", 30) + net("$2", 4)
     + "    )\n   )\n  )\n  (INSTANCE other\n   (NET\n"
     + net(r"value\[0\]", 5000)
     + "   )\n  )\n )\n)\n"
@@ -68,7 +73,8 @@ def verilog():
 
 
 def test_registers_are_found_but_no_memory(verilog):
-    assert flip_flops(verilog) == {"design": {"enabled", "word"}, "design.counter": {"value"}}
+    assert flip_flops(verilog) == {"design": {"enabled", "word"}, "design.counter": {"value"},
+                                   "design.kept": {"$1", "$2"}}
 
 
 def test_toggles_of_a_net_are_those_of_all_its_bits():
@@ -79,7 +85,7 @@ def test_toggles_of_a_net_are_those_of_all_its_bits():
 
 
 def test_flip_flop_toggles_leave_out_clocks_wires_memories_and_the_bench(verilog):
-    assert flip_flop_toggles(SAIF, verilog, top="design") == 3 + 15 + 22
+    assert flip_flop_toggles(SAIF, verilog, top="design") == 3 + 15 + 22 + 34
 
 
 def test_file_of_another_design_refused(verilog):
