@@ -12,12 +12,11 @@ from hw.engine.sequencer import Sequencer
 from hw.link.host import HostLink
 from hw.mac.array_small import SmallMacArray
 from hw.mac.requantise_small import SmallRequantiser
-from hw.memory.weights import WeightMemory
 from sw.format.lanes import SMALL, TansLanes
 from sw.format.link import BAUD
 from sw.format.tables import CODEBOOK_ENTRIES, TansShape
 from sw.format.target import Target, tans_lanes
-from sw.format.timing import drain_cycles
+from sw.format.timing import drain_cycles, memory_latency
 
 
 __all__ = ["PARTS"]
@@ -44,7 +43,7 @@ PARTS = {
     "sequencer": lambda: Sequencer(NEAREST, drain=drain_cycles(NEAREST)),
     "loader": lambda: Loader(NEAREST),
     "feed": Feed,
-    "fetcher": lambda: Fetcher(memory_latency=WeightMemory.latency),
+    "fetcher": lambda: Fetcher(memory_latency=memory_latency(NEAREST.memory_words)),
     "counters": lambda: Counters(NEAREST.layers),
     "host link": lambda: HostLink(NEAREST, clock_hz=CLOCK_HZ, baud=BAUD),
 }
