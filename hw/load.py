@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 from boards import BOARDS, find_board
-from sw.format.sections import unpack_header
+from sw.format.sections import FormatError, unpack_header
 from sw.format.target import FLASH_OFFSET, Memory, find_targets
-from sw.image import read_image, retarget
+from sw.image import read_bytes, read_image, retarget
 
 from .toolchain import find_flow
 
@@ -61,8 +61,11 @@ def flash_image(path, memory=None):
     OSError
         If it can't be read.
     """
-    data = path.read_bytes()
-    target_hash, _ = unpack_header(data)
+    try:
+        data = read_bytes(path)
+        target_hash, _ = unpack_header(data)
+    except FormatError as error:
+        raise ValueError(f"{path}: {error}") from None
     target = next(iter(find_targets(target_hash).values()), None)
     if target is None:
         raise ValueError(f"{path} is for target {target_hash:08x}, of unknown sizes: compress the "

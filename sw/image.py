@@ -33,8 +33,8 @@ from .schedule import (ScheduleError, addition_channels, computed, needs, poolin
                        schedule)
 
 
-__all__ = ["NO_TARGET", "WEIGHT_SECTIONS", "Image", "build_image", "load_image", "read_image",
-           "retarget"]
+__all__ = ["NO_TARGET", "WEIGHT_SECTIONS", "Image", "build_image", "load_image", "read_bytes",
+           "read_image", "retarget"]
 
 
 #: Sections that exist because of the weights.
@@ -351,7 +351,7 @@ def load_image(path: Path, *, target: Target | None = None) -> Image:
     Raises
     ------
     FormatError
-        If the image breaks the format anywhere, or is for another target.
+        If there is none, it breaks the format anywhere, or is for another target.
     OSError
         If the file can't be read.
     """
@@ -359,9 +359,21 @@ def load_image(path: Path, *, target: Target | None = None) -> Image:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return an image's bytes, or refuse too many."""
-    with path.open("rb") as file:
-        image = file.read(MAX_UNSCHEDULED_BYTES + 1)
+    """Return an image's bytes.
+
+    Raises
+    ------
+    FormatError
+        If there are too many, or none.
+    OSError
+        If the file can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            image = file.read(MAX_UNSCHEDULED_BYTES + 1)
+    except FileNotFoundError:
+        raise FormatError(f"no such image; python -m sw.compress MODEL -o {path} makes one"
+                          ) from None
     if len(image) > MAX_UNSCHEDULED_BYTES:
         raise FormatError(f"image must have at most {MAX_UNSCHEDULED_BYTES} bytes")
     return image

@@ -18,6 +18,7 @@ from hw.primitives.dp16kd import GENERIC
 from hw.rtl import generate
 from sw.files import write_file
 from sw.format.lanes import TansLanes
+from sw.format.sections import FormatError
 from sw.format.tables import (AutomatonShape, PrefixTable, RawTable, RiceCode, RunLengthCode,
                               TansCode, TansShape)
 from sw.image import load_image
@@ -112,7 +113,10 @@ def export(arguments):
             raise ValueError(f"--{option.replace('_', '-')} is for codec {codec}, "
                              f"not {arguments.codec}")
     if arguments.image:
-        image = load_image(arguments.image)
+        try:
+            image = load_image(arguments.image)
+        except FormatError as error:
+            raise ValueError(f"{arguments.image}: {error}") from None
         if not isinstance(image.table, CODECS[arguments.codec]):
             raise ValueError(f"{arguments.image} must have codec {arguments.codec}")
         core = core_of(arguments, image.table)

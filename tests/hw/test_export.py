@@ -107,7 +107,8 @@ def test_blocks_of_the_ecp5(tmp_path):
      "States must be 28 or more for 4 lanes, not 8"),
     (["--codec", "rice", "--lanes", "4"], "--lanes is for codec tans, not rice"),
     (["--codec", "tans", "--weights", "1"], "Weights must be 2 to 1048576, not 1"),
-    (["--codec", "tans", "--image", "missing.hri"], "No such file or directory: 'missing.hri'"),
+    (["--codec", "tans", "--image", "missing.hri"],
+     "missing.hri: no such image; python -m sw.compress MODEL -o missing.hri makes one"),
     (["--codec", "huffman", "--substreams", "3"], "Substreams must be 2, 4 or 8, not 3"),
 ])
 def test_complaints(tmp_path, capsys, arguments, complaint):

@@ -93,7 +93,7 @@ def test_image_and_bitstream_are_written(capsys, bitstream, openfpgaloader, digi
     (lambda image: image[:-4], "its header says"),
     (lambda image: b"no image", "not a ROM image"),
     (lambda image: image[:-6] + b"\0" + image[-5:], "CRC is"),
-    (None, "No such file"),
+    (None, "no such image; python -m sw.compress MODEL -o "),
 ])
 def test_bad_image_is_one_line(capsys, bitstream, openfpgaloader, digits, tmp_path, spoil, message):
     arguments = openfpgaloader("", 0)

@@ -88,7 +88,7 @@ def test_other_files_are_refused(path, data, complaint):
 
 
 def test_missing_file_is_refused(tmp_path):
-    with pytest.raises(SystemExit, match="No such file"):
+    with pytest.raises(SystemExit, match="no such image"):
         main([str(tmp_path / "none.hri")])
 
 

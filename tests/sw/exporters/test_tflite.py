@@ -147,7 +147,7 @@ def test_what_tflite_cannot_compute_is_refused(network, complaint):
 
 
 def test_command_refuses_in_one_line(tmp_path):
-    with pytest.raises(SystemExit, match=r"^error: .*a\.hri: No such file"):
+    with pytest.raises(SystemExit, match=r"^error: .*a\.hri: no such image"):
         main([str(tmp_path / "a.hri")])
     (tmp_path / "a.hri").write_bytes(b"")
     with pytest.raises(SystemExit, match=r"^error: .*a\.hri: not a ROM image"):

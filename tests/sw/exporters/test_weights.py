@@ -52,7 +52,7 @@ def test_command_writes_safetensors(compression, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("image, output, complaint", [
-    ("missing.hri", "a.npz", r"missing\.hri: No such file"),
+    ("missing.hri", "a.npz", r"missing\.hri: no such image"),
     ("missing.hri", "a.onnx", r"Output must be a file \.npz or \.safetensors, not a\.onnx"),
 ])
 def test_command_refuses_in_one_line(tmp_path, image, output, complaint):
