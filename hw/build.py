@@ -101,6 +101,7 @@ def build(site, model, target, plan, *, data, calibration, image, seed, director
                                        calibration=calibration)
             else:
                 compression = measure_image(image, model, target=target)
+            site = site.suited(compression.target)
             write_file(directory / "weights.hri", compression.data)
             x = sample_inputs(model, SAMPLES, data)
         with stages.stage("elaborate"):
@@ -255,7 +256,7 @@ def main(argv=None):
     print(f"{directory / 'top.bit'}: made in {usage.seconds:.0f} s with at most "
           f"{usage.peak_bytes / 1e9:.1f} GB of memory")
     if not report["timing"]["met"]:
-        print(f"error: {site.clock_hz / 1e6:g} MHz are not met; try --clock "
+        print(f"error: {report['timing']['clock_mhz']:g} MHz are not met; try --clock "
               f"{report['timing']['fmax_mhz']:.0f} or another --seed", file=sys.stderr)
         return 1
     return 0

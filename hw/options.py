@@ -10,7 +10,7 @@ from sw.format.target import PRESETS, Memory
 from sw.options import add_compression_options, add_size_options, resize
 from sw.plan import Plan
 
-from .site import Site
+from .site import CLOCK_HZ, SPREAD_CLOCK_HZ, Site
 
 
 __all__ = ["add_accelerator_options", "read_plan", "read_site", "read_target"]
@@ -21,8 +21,9 @@ def add_accelerator_options(parser):
     parser.add_argument("--board", default="ulx3s",
                         help=f"one of {', '.join(BOARDS)} (default: %(default)s)")
     parser.add_argument("--device", help="device on the board (default: the board's usual one)")
-    parser.add_argument("--clock", type=frequency, default="80", metavar="MHZ", dest="clock_hz",
-                        help="clock in MHz (default: %(default)s)")
+    parser.add_argument("--clock", type=frequency, metavar="MHZ", dest="clock_hz",
+                        help=f"clock in MHz (default: {CLOCK_HZ / 1e6:g}; for more than 32 "
+                             f"multipliers {SPREAD_CLOCK_HZ / 1e6:g})")
     parser.add_argument("--baud", type=int, default=BAUD, metavar="RATE",
                         help="bits a second of the serial line (default: %(default)s)")
     parser.add_argument("--memory", type=Memory, choices=list(Memory), default=Memory.BLOCK_RAM,

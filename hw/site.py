@@ -1,6 +1,6 @@
 """Site: the board, device and clock that an accelerator is made for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from boards import Board
@@ -18,10 +18,14 @@ from .rtl import generate
 from .top import ACCELERATOR
 
 
-__all__ = ["ROOT", "Site"]
+__all__ = ["CLOCK_HZ", "ROOT", "SPREAD_CLOCK_HZ", "Site"]
 
 
 ROOT = Path(__file__).parents[1]
+
+#: Clocks that accelerators reach unless another is asked for: any, and those whose array is spread.
+CLOCK_HZ = 80_000_000
+SPREAD_CLOCK_HZ = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class Site:
         The board.
     device : str
         The device on it.
-    clock_hz : int
-        Clock of the accelerator.
+    clock_hz : int or None
+        Clock of the accelerator; None for that which suits its target, as `suited` chooses it.
     baud : int
         Rate of its serial line.
 
@@ -48,14 +52,26 @@ class Site:
 
     board: Board
     device: str
-    clock_hz: int
+    clock_hz: int | None
     baud: int = BAUD
 
     def __post_init__(self):
         platform = self.platform()
-        find_pll(platform.device).find_dividers(round(platform.default_clk_frequency),
-                                                self.clock_hz)
-        bit_cycles(self.clock_hz, self.baud)
+        clock_hz = self.clock_hz or CLOCK_HZ
+        find_pll(platform.device).find_dividers(round(platform.default_clk_frequency), clock_hz)
+        bit_cycles(clock_hz, self.baud)
+
+    def suited(self, target):
+        """Return the site with the clock that suits ``target``, unless it has one.
+
+        Raises
+        ------
+        ValueError
+            If that clock can't make the rate of the serial line.
+        """
+        if self.clock_hz is not None:
+            return self
+        return replace(self, clock_hz=SPREAD_CLOCK_HZ if target.spread else CLOCK_HZ)
 
     def platform(self):
         """Return a fresh platform."""

@@ -49,8 +49,9 @@ def main(argv=None):
     console = Console(highlight=False, soft_wrap=True)
     try:
         site = read_site(arguments)
-        build = Build(site, read_target(arguments, site), arguments.model, read_plan(arguments),
-                      arguments.calibrate)
+        target = read_target(arguments, site)
+        site = site.suited(target)
+        build = Build(site, target, arguments.model, read_plan(arguments), arguments.calibrate)
         with console.status("compiling the accelerator"):
             virtual = VirtualBoard(build, flash=read_flash(arguments, build.target))
         # A shell's job in the background ignores Ctrl-C unless it says otherwise.

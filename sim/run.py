@@ -90,6 +90,7 @@ def run(arguments, console):
                                data=arguments.data, calibration=arguments.calibrate)
         x = sample_inputs(arguments.model, arguments.samples, arguments.data)
     with console.status("compiling the accelerator, then simulating it"):
+        site = site.suited(compression.target)
         verilog = site.elaborate(compression.target, compression.data)
         return compression, site.simulate(compression, verilog, x, directory=arguments.output)
 
