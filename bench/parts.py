@@ -1,17 +1,16 @@
 """Parts of an accelerator on an iCE40UP5K, as far as there are any."""
 
-from hw.decode.expander import RowSplitter
 from hw.decode.tans_code import TansCode
 from hw.decode.tans_small import SmallTansDecoder
 from hw.engine.counters import Counters
 from hw.engine.feed import Feed
 from hw.engine.fetcher import Fetcher
-from hw.engine.filler import Filler
 from hw.engine.loader import Loader
 from hw.engine.sequencer import Sequencer
 from hw.link.host import HostLink
 from hw.mac.array_small import SmallMacArray
 from hw.mac.requantise_small import SmallRequantiser
+from hw.mac.tiles_small import SmallFiller, SmallTileStore
 from sw.format.lanes import SMALL, TansLanes
 from sw.format.link import BAUD
 from sw.format.tables import CODEBOOK_ENTRIES, TansShape
@@ -38,8 +37,8 @@ PARTS = {
     "tANS decoder": lambda: SmallTansDecoder(LANE),
     "tANS code reader": lambda: TansCode(LANE, entries=CODEBOOK_ENTRIES, layers=NEAREST.layers,
                                          channels=NEAREST.channels),
-    "row splitter": lambda: RowSplitter(LANE.value_bits),
-    "filler": lambda: Filler(NEAREST),
+    "tile store": SmallTileStore,
+    "filler": SmallFiller,
     "sequencer": lambda: Sequencer(NEAREST, drain=drain_cycles(NEAREST)),
     "loader": lambda: Loader(NEAREST),
     "feed": Feed,
