@@ -29,11 +29,12 @@ class SmallRequantiser(wiring.Component):
     ``latency`` cycles after the sum where ``left`` is 0 and ``shift`` below 4, and a cycle later
     for each multiple of 4 in ``shift`` and each place of ``left``.
 
-    The product grows from the multiplier's low bits up, a byte a cycle, while its own low bits,
-    which don't matter, are dropped. Both roundings are one: floor((floor(x / 2**31) + c) / 2**s)
-    is floor((x + c * 2**31) / 2**(31 + s)), and where x is negative, but for so little that the
-    output is 0 anyway, so is the sum. What rounds at 2**31 is there before the first byte; what
-    rounds at 2**(31 + s) is 1 at the last place but one, where the zero point is added.
+    The product grows from the multiplier's low bits up, a byte a cycle, recoded as digits of -1, 0,
+    1 and 2 a cycle before, while its own low bits, which don't matter, are dropped. Both roundings
+    are one: floor((floor(x / 2**31) + c) / 2**s) is floor((x + c * 2**31) / 2**(31 + s)), and where
+    x is negative, but for so little that the output is 0 anyway, so is the sum. What rounds at
+    2**31 is there before the first byte; what rounds at 2**(31 + s) is 1 at the last place but one,
+    where the zero point is added.
 
     Members
     -------
@@ -59,27 +60,33 @@ class SmallRequantiser(wiring.Component):
         record = self.i.payload.record
         total = Signal(signed(32))
         left = Signal.like(record.left)
-        multiplier = Signal(BYTE * BYTES)
+        rest = Signal(BYTE * (BYTES - 1))   # Of the multiplier.
+        digits = Signal(BYTE)
         carry = Signal()
         shift = Signal.like(record.shift)
         rounds = Signal()
-        pending = Signal(BYTES)            # One bit: the bytes that are left.
+        pending = Signal(BYTES)             # One bit: the bytes that are left.
         first = pending[-1]
         steps = Signal()
         m.d.comb += self.i.ready.eq(~pending.any() | steps & pending[0])
-        with m.If(self.i.ready & self.i.valid):
+        taken = self.i.ready & self.i.valid
+        next_digits, next_carry = recode(Mux(taken, record.multiplier, rest)[:BYTE],
+                                         ~taken & carry)
+        with m.If(taken | steps):
+            m.d.sync += [
+                digits.eq(next_digits),
+                carry.eq(next_carry),
+                rest.eq(Mux(taken, record.multiplier, rest) >> BYTE),
+            ]
+        with m.If(taken):
             m.d.sync += [
                 total.eq(self.i.payload.sum + record.bias),
                 left.eq(record.left),
-                multiplier.eq(record.multiplier),
-                carry.eq(0),
                 shift.eq(record.shift),
                 rounds.eq(~self.layer.once & (record.shift != 0)),
             ]
         with m.Elif(left != 0):
             m.d.sync += [total.eq(total << 1), left.eq(left - 1)]
-        with m.Elif(steps):
-            m.d.sync += multiplier.eq(multiplier >> BYTE)
 
         # Product, without the bits that were dropped: in the end 24.
         product = Signal(signed(32 + BYTE + 1))
@@ -92,10 +99,10 @@ class SmallRequantiser(wiring.Component):
             # The product before it has left, or does so in this cycle.
             steps.eq(pending.any() & (left == 0) & ~(scaled & shifting)),
         ]
-        grown, carry_out = add_times(m, kept, total, multiplier[:BYTE], carry)
+        grown = add_times(m, kept, total, digits)
         with m.If(steps):
-            m.d.sync += [product.eq(grown), carry.eq(carry_out), pending.eq(pending >> 1)]
-        with m.If(self.i.ready & self.i.valid):
+            m.d.sync += [product.eq(grown), pending.eq(pending >> 1)]
+        with m.If(taken):
             m.d.sync += pending.eq(1 << BYTES - 1)
 
         # Shift, from 30 places after the point on.
@@ -135,25 +142,30 @@ class SmallRequantiser(wiring.Component):
         return m
 
 
-def add_times(m, start, factor, byte, carry):
-    """Return ``start + factor * byte``, signed, less 256 times ``factor`` where a carry is left.
+def recode(byte, carry):
+    """Return a multiplier's byte as digits of -1, 0, 1 or 2, and what the next byte counts more.
 
-    Two bits of the byte, and what was left by those before, are a digit of -1, 0, 1 or 2. So a bit
-    of its product depends on two bits of the factor and two others, which is one LUT of four
-    inputs; adders are written so that each is one chain of carries.
-
-    Returns
-    -------
-    value, carry
-        The sum, and what is left for the next byte.
+    A digit has two bits: 0 is 0, 1 is 1, 2 is 2 and 3 is -1.
     """
-    done = []
+    digits = []
     for low, high in zip(byte[::2], byte[1::2], strict=True):
         odd = low ^ carry
-        choice = Signal(2, name="choice")
+        digits += [odd, high ^ (low & ~odd)]
+        carry = high & (low | carry)
+    return Cat(digits), carry
+
+
+def add_times(m, start, factor, digits):
+    """Return ``start`` and ``digits`` times ``factor``, signed.
+
+    A bit of a digit's product depends on two bits of the factor and two of a register, which is one
+    LUT of four inputs. Adders are written so that each is one chain of carries.
+    """
+    done = []
+    for place in range(0, len(digits), 2):
+        digit = digits[place:place + 2]
         term = Signal(signed(len(factor) + 1), name="term")
-        m.d.comb += choice.eq(Cat(odd, high ^ (low & ~odd)))
-        with m.Switch(choice):
+        with m.Switch(digit):
             with m.Case(1):
                 m.d.comb += term.eq(factor)
             with m.Case(2):
@@ -162,8 +174,7 @@ def add_times(m, start, factor, byte, carry):
                 m.d.comb += term.eq(~factor)
         # The complement and 1 is -1 times the factor.
         total = Signal(signed(max(len(start), len(term)) + 2), name="total")
-        m.d.comb += total.eq(Cat(1, start).as_signed() + Cat(choice.all(), term).as_signed())
+        m.d.comb += total.eq(Cat(1, start).as_signed() + Cat(digit.all(), term).as_signed())
         done.append(total[1:3])
         start = total[3:].as_signed()
-        carry = high & (low | carry)
-    return Cat(*done, start).as_signed(), carry
+    return Cat(*done, start).as_signed()
