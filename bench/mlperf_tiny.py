@@ -57,15 +57,18 @@ class Model:
     plan: Plan
 
 
+#: Lanes of tANS with which one accelerator runs all of them.
+LANES = 8
+
 MODELS = (
     Model("keyword spotting", "kws_ref_model.tflite", "kws",
-          Plan("compensated", "tans", bits=3)),
+          Plan("compensated", "tans", bits=3, lanes=LANES)),
     Model("image classification", "pretrainedResnet_quant.tflite", "ic",
-          Plan("compensated", "tans", bits=3.5)),
+          Plan("compensated", "tans", bits=3.5, lanes=LANES)),
     Model("visual wake words", "vww_96_int8.tflite", "vww",
-          Plan("uniform", "tans")),
+          Plan("uniform", "tans", lanes=LANES)),
     Model("anomaly detection", "ad01_int8.tflite", "ad",
-          Plan("compensated", "tans", bits=3.3)),
+          Plan("compensated", "tans", bits=3.3, lanes=LANES)),
 )
 
 #: Clock that place-and-route aims at, and the highest rate of a serial line at that.

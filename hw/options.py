@@ -77,7 +77,7 @@ def read_plan(arguments):
     ValueError
         If choices don't go together.
     """
-    return Plan(arguments.quantiser, arguments.codec, arguments.bits)
+    return Plan(arguments.quantiser, arguments.codec, arguments.bits, lanes=arguments.lanes)
 
 
 def read_target(arguments, site):

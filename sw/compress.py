@@ -37,7 +37,7 @@ DEFAULT_TARGET = "ulx3s:85F"
 
 
 #: Options that a plan stands for.
-CHOICES = ("quantiser", "codec", "bits", "clusters", "granularity", "prune", "predictor",
+CHOICES = ("quantiser", "codec", "lanes", "bits", "clusters", "granularity", "prune", "predictor",
            "residual", "time", "lossless", "max_drop", "max_bytes", "compare")
 
 
@@ -98,8 +98,9 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
         for name in ("quantiser", "granularity", "prune", "compare"):
             if getattr(arguments, name) not in (None, False):
                 raise ValueError(f"Integers must be kept without --{name}")
-        return Plan("uniform", arguments.codec or AUTO, **predictor_choices(arguments))
-    choices = {name: value for name in ("quantiser", "codec", "granularity", "prune")
+        return Plan("uniform", arguments.codec or AUTO, lanes=arguments.lanes,
+                    **predictor_choices(arguments))
+    choices = {name: value for name in ("quantiser", "codec", "lanes", "granularity", "prune")
                if (value := getattr(arguments, name)) is not None}
     return Plan(bits=bits_of(arguments), **choices, **predictor_choices(arguments))
 
@@ -122,9 +123,10 @@ def keep_plan(arguments: argparse.Namespace, chosen: Compression | WeightsCompre
         target, parts = default_target(arguments, chosen.plan), chosen.layers
     else:
         target, parts = "none", chosen.arrays
-    # Steps depend on what may code them.
+    # Steps depend on what may code them, and a target's decoder isn't chosen by its codec alone.
     steps = chosen.plan.quantiser == "step" and not chosen.plan.generates
-    plan = chosen.plan if steps else replace(chosen.plan, codec=chosen.codec)
+    as_it_is = steps or target != "none"
+    plan = chosen.plan if as_it_is else replace(chosen.plan, codec=chosen.codec)
     save_plan(arguments.plan, plan, model=chosen.name,
               target=target, layers=[part.name for part in parts])
 
@@ -167,7 +169,7 @@ def compress_alone(arguments: argparse.Namespace, plan: Plan) -> WeightsCompress
     if arguments.target not in (None, "none"):
         raise ValueError(f"Target of weights alone must be none, not {arguments.target}")
     for name in ("data", "calibrate", "rows", "columns", "compare", "lossless", "max_drop",
-                 "max_bytes", "prune", "predictor", "residual", "time"):
+                 "max_bytes", "prune", "predictor", "residual", "time", "lanes"):
         if getattr(arguments, name) not in (None, False):
             raise ValueError(f"Weights alone must be compressed without "
                              f"--{name.replace('_', '-')}, which needs a network")

@@ -5,36 +5,36 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from math import isfinite, prod
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .codecs import CODECS, SHAPES, Codec, Decoder, HuffmanCodec, TansCodec, codec_name
+from .choice import choose, decoders
+from .codecs import CODECS, Codec, Decoder, HuffmanCodec, TansCodec, codec_name
 from .format.predictors import Predicted
 from .format.sections import FormatError
 from .format.lanes import TansLanes
-from .format.target import PRESETS, DecoderShape, Target, alternatives, decoder_shapes, larger
-from .format.tables import AutomatonShape, RawShape, TansShape
+from .format.target import PRESETS, Target, alternatives, decoder_shapes, larger
+from .format.tables import AutomatonShape, TansShape
 from .image import Image, build_image, load_image, read_image
 from .metrics import Distortion, Size, distortion, entropy
 from .network import (FloatNetwork, Layer, Network, Quantisation, calibrate, calibrate_input,
                       float_network, integer_network, replace_weights)
 from .order import by_spread, reorder
-from .plan import AUTO, NO_PREDICTOR, Plan
+from .plan import NO_PREDICTOR, Plan
 from .predicted import Prediction, predict_residuals, predict_weights
 from .quantize import (CodebookQuantiser, FloatArray, Grid, StepQuantiser, Symbols,
                        UniformQuantiser, check_zeros, correct_biases, prune, quantise)
 from .quantize.compensated import compensate
 from .quantize.grid import zigzag, zigzag_symbols
-from .schedule import ScheduleError
 from .score import answer, score
 from .zoo import (IMPORTERS, Data, load_calibration, load_data, load_labelled, load_network,
                   load_source)
 
 
-__all__ = ["DEFAULT_TARGET", "Compression", "LayerFigures", "compare", "compress", "decoders",
-           "fit", "measure_image", "sample_inputs", "size_figures", "smallest", "without_infinity"]
+__all__ = ["DEFAULT_TARGET", "Compression", "LayerFigures", "compare", "compress",
+           "fit", "measure_image", "sample_inputs", "size_figures", "without_infinity"]
 
 
 DEFAULT_TARGET = PRESETS["ulx3s", "85F"]
@@ -175,7 +175,7 @@ def compress(model: str | Path, plan: Plan | None = None, *,
         read so many symbols.
     """
     plan = plan or Plan(**choices)
-    possible = decoders(plan.codec, target)
+    possible = decoders(plan, target)
     if plan.predictor != NO_PREDICTOR and target is not None:
         raise ValueError(f"Predictor must be none for a target, not {plan.predictor}: compress "
                          f"with --target none")
@@ -222,16 +222,19 @@ def compress(model: str | Path, plan: Plan | None = None, *,
         elif prediction:
             notes = prediction.notes
         layers: tuple[Predicted, ...] = prediction.layers if prediction else ()
-        contents, decoder, target = smallest(plan.codec, target, lambda decoder, target: (
-            build_image(network, grids, symbols, target, decoder, layers)))
-        if (isinstance(decoder, TansShape | TansLanes) and network is not source
-                and not layers):
-            sorted_network, smaller = sort_channels(network, grids, symbols, target, decoder)
-            if len(smaller) < len(contents):
-                network, contents = sorted_network, smaller
-        image = read_image(contents, name=network.name, target=target)
-        return replace(measure(plan, target, contents, image, network, restored, source, samples),
-                       notes=notes)
+
+        def build(decoder: Decoder, target: Target | None) -> tuple[bytes, Network]:
+            contents = build_image(network, grids, symbols, target, decoder, layers)
+            if isinstance(decoder, TansShape | TansLanes) and network is not source and not layers:
+                changed, smaller = sort_channels(network, grids, symbols, target, decoder)
+                if len(smaller) < len(contents):
+                    return smaller, changed
+            return contents, network
+
+        chosen = choose(plan, target, build)
+        image = read_image(chosen.contents, name=network.name, target=chosen.target)
+        return replace(measure(plan, chosen.target, chosen.contents, image, chosen.content,
+                               restored, source, samples), notes=notes)
 
 
 def generated(plan: Plan, source: FloatNetwork | Network, trained: FloatNetwork,
@@ -296,49 +299,9 @@ def coders(possible: Sequence[Decoder], target: Target | None
            ) -> list[AutomatonShape | TansShape | TansLanes]:
     """Return what can tell a step what bits cost; the automaton stands for all but tANS."""
     tans = [decoder for decoder in possible if isinstance(decoder, TansShape | TansLanes)]
-    return [*tans, automaton_of(target)] if len(possible) > len(tans) else [*tans]
-
-
-def decoders(codec: str, target: Target | None) -> list[Decoder]:
-    """Return what may read the data of a codec, the likeliest first."""
-    known: dict[str, Decoder] = {"tans": TansShape(), "huffman": AutomatonShape(),
-                                 "raw": RawShape(), **SHAPES}
-    if target:
-        known = dict(decoder_shapes(target))
-    if codec == AUTO:
-        # The others' decoders must be asked for: tANS's is larger, those without a table are slow.
-        return [shape for name, shape in known.items()
-                if target is None or name in ("huffman", "raw")]
-    return [known[codec]]
-
-
-def smallest(codec: str, target: Target | None,
-             build: Callable[[Decoder, Target | None], bytes]
-             ) -> tuple[bytes, Decoder, Target | None]:
-    """Return the smallest image that a decoder of a codec reads, which one, and its target.
-
-    Where a target is too small, the next `larger` one of its device is tried.
-
-    Raises
-    ------
-    ValueError
-        If none can, as the first one says.
-    """
-    found: list[tuple[bytes, Decoder, Target | None]] = []
-    refusals: list[ValueError] = []
-    for decoder in decoders(codec, target):
-        aimed = target.with_decoder(cast(DecoderShape, decoder)) if target else None
-        try:
-            found.append((build(decoder, aimed), decoder, aimed))
-        except ValueError as error:
-            refusals.append(error)
-    if found:
-        return min(found, key=lambda image: len(image[0]))
-    beyond = [refusal for refusal in refusals if isinstance(refusal, ScheduleError)]
-    roomier = larger(target) if target and beyond else None
-    if roomier:
-        return smallest(codec, roomier, build)
-    raise (beyond or refusals)[0]
+    others = [automaton_of(target)] if len(possible) > len(tans) else []
+    # However many lanes read it, the code is the same.
+    return [*tans[:1], *others]
 
 
 def sort_channels(network: Network, grids: Sequence[Grid], symbols: Sequence[Symbols],
@@ -422,10 +385,13 @@ def keep(layers: Sequence[Layer]) -> tuple[tuple[Grid, ...], list[Symbols]]:
 
 def rate_of(possible: Sequence[Decoder]) -> Callable[[Sequence[Symbols]], float]:
     """Return what tells how many bits zigzag symbols take, coded for the best of the decoders."""
+    # However many lanes read it, the code of tANS is the same.
+    unlike = list({getattr(one, "code", one): one for one in possible}.values())
+
     def rate(layers: Sequence[Symbols]) -> float:
         found: list[int] = []
         refusals: list[ValueError] = []
-        for decoder in possible:
+        for decoder in unlike:
             try:
                 found.append(coded_bits(decoder, layers))
             except ValueError as error:

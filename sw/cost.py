@@ -5,15 +5,19 @@ from dataclasses import dataclass
 from .cycles import Decoder
 from .format.lanes import TansLanes
 from .format.tables import RawShape, RiceShape, RunLengthShape
-from .format.target import DecoderShape, Target
+from .format.target import DecoderShape, Memory, Target
 from .image import Image
 
 
-__all__ = ["LUT4_ERROR", "DecoderCost", "decoder_cost", "decoder_resources"]
+__all__ = ["LUT4_ERROR", "DecoderCost", "accelerator_resources", "decoder_cost",
+           "decoder_resources"]
 
 
 #: The most by which ``lut4`` was off for any shape that it was fitted to.
 LUT4_ERROR = 0.09
+
+#: Bytes of a block RAM.
+EBR_BYTES = 2048
 
 #: LUT4 and block RAMs by lanes of tANS: four tables of 256 states, 64 of them in turn, raw bits.
 TANS_RESOURCES = {1: (2377, 7), 2: (2629, 7), 4: (3266, 8), 8: (5581, 12)}
@@ -73,3 +77,19 @@ def decoder_resources(shape: DecoderShape) -> tuple[int, int]:
         return TANS_RESOURCES[shape.lanes]
     lut4 = 270 + 177 * shape.symbol_bits + 46 * shape.step_bits + 87 * shape.substreams
     return lut4, 1
+
+
+def accelerator_resources(target: Target) -> tuple[int, int]:
+    """Return LUT4 and block RAMs of an accelerator without its decoder, on an ECP5.
+
+    Block RAMs follow from the memories, to within two. LUT4 are fitted to what the tools found of
+    the three sizes that ship: yosys, as in `decoder_resources`, and nextpnr for the large one.
+    """
+    banks = target.read_bytes
+    ebr = banks * -(-target.activation_bytes // (banks * EBR_BYTES))
+    ebr += target.rows * target.columns // 4
+    ebr += target.requantisers * (2 + 6 * max(512, target.channels // target.requantisers) // 1024)
+    ebr += 7 if target.layers > 32 else 4
+    if target.memory is Memory.BLOCK_RAM:
+        ebr += max(1, target.memory_words // 512)
+    return 4600 + target.rows * (227 + 29 * target.columns), ebr

@@ -12,12 +12,15 @@ __all__ = ["add_compression_options", "add_size_options", "resize"]
 
 
 def add_compression_options(parser: ArgumentParser) -> None:
-    """Add what says how a network is compressed: ``quantiser`` and ``codec``."""
+    """Add what says how a network is compressed: ``quantiser``, ``codec`` and ``lanes``."""
     parser.add_argument("--quantiser", choices=QUANTISERS, default=QUANTISERS[0],
                         help="how weights become symbols (default: %(default)s)")
     parser.add_argument("--codec", choices=(AUTO, *CODECS), default=AUTO,
-                        help="how symbols are coded (default: %(default)s, whichever of those that "
-                             "the target decodes makes the smallest image)")
+                        help="how symbols are coded (default: %(default)s, whichever makes a small "
+                             "image that the target decodes fast)")
+    parser.add_argument("--lanes", type=int, metavar="N",
+                        help="with --codec tans: symbols that the target's decoder looks up in a "
+                             "cycle, 1, 2, 4 or 8 (default: as many as the network needs)")
 
 
 def add_size_options(parser: ArgumentParser) -> None:

@@ -11,6 +11,7 @@ import tomli_w
 
 from .codecs import CODECS
 from .files import write_file
+from .format.lanes import LANES
 from .predict import PREDICTORS
 from .quantize.scales import Granularity, check_granularity
 
@@ -23,7 +24,7 @@ __all__ = ["AUTO", "DEFAULT_BITS", "NO_PREDICTOR", "QUANTISERS", "RESIDUAL_BITS"
 DEFAULT_BITS = {"step": 2.25, "uniform": 8, "codebook": 4, "compensated": 3}
 QUANTISERS = tuple(DEFAULT_BITS)
 
-#: The codec that makes the smallest image.
+#: The codec that makes the best image, as `sw.choice` judges.
 AUTO = "auto"
 
 #: Quantisers that take bits layer by layer; the others spread a rate over the layers by themselves.
@@ -49,8 +50,8 @@ class Plan:
         How weights become symbols. ``"uniform"`` with 8 bits keeps an int8 model as it is;
         ``"compensated"`` rounds by the effect on the network's outputs, and needs inputs.
     codec : {"auto", "raw", "huffman", "tans", ...}
-        How symbols are coded; the target's decoder is made to match. By default, with whichever of
-        those that the target decodes makes the smallest image.
+        How symbols are coded; the target's decoder is made to match. By default, as makes the
+        smallest image or, for a target, a small one that is fast, of those that it may decode.
     bits : float or tuple of float
         Rate of the step and the compensated quantiser, in bits per weight with the code table; bits
         of a symbol for the others, ``log2(12)`` for 12 shared weights, in all layers with weights
@@ -73,6 +74,9 @@ class Plan:
     time : float
         Seconds that the predictor may be fitted. Where it runs out, the same plan needn't give the
         same image.
+    lanes : int, optional
+        Symbols of tANS that a target's decoder looks up in a cycle: 1, 2, 4 or 8. By default, as
+        many as the network needs.
 
     Raises
     ------
@@ -89,6 +93,7 @@ class Plan:
     predictor: str = NO_PREDICTOR
     residual: bool = False
     time: float = 600.0
+    lanes: int | None = None
 
     def __post_init__(self) -> None:
         check_choice("Quantiser", self.quantiser, QUANTISERS)
@@ -98,6 +103,11 @@ class Plan:
             object.__setattr__(self, "bits", PREDICTORS[self.predictor] if self.generates
                                else DEFAULT_BITS[self.quantiser])
         self.check_predictor()
+        if self.lanes is not None:
+            if self.codec != "tans":
+                raise ValueError(f"Lanes must be those of codec tans, not {self.codec}")
+            if self.lanes not in LANES:
+                raise ValueError(f"Lanes must be 1, 2, 4 or 8, not {self.lanes}")
         if isinstance(self.bits, tuple) and self.quantiser not in LAYERWISE:
             raise ValueError(f"Only {' and '.join(LAYERWISE)} take bits layer by layer, "
                              f"not {self.quantiser}")
@@ -224,7 +234,7 @@ def bits_of(layer: Any) -> float:
 def check_kind(name: str, value: Any) -> None:
     """Refuse what no field of a plan is called, or what it can't hold."""
     kinds = {field.name: str if field.name in ("quantiser", "codec", "granularity", "predictor")
-             else bool if field.name == "residual"
+             else bool if field.name == "residual" else int if field.name == "lanes"
              else (int, float, tuple) if field.name == "bits" else (int, float)
              for field in fields(Plan)}
     if name not in kinds:

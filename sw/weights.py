@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .choice import choose, decoders
 from .codecs import codec_name, layer_bits
-from .compression import (LayerFigures, coders, decoders, fit, relative, size_figures, smallest,
+from .compression import (LayerFigures, coders, fit, relative, size_figures,
                           without_infinity)
 from .format.arrays import ArrayDescriptor, check_arrays
 from .format.tables import WIDE_RAW_BITS
@@ -127,8 +128,8 @@ def compress_weights(model: str | Path | WeightsAlone, plan: Plan | None = None,
                 grids, weights, importance, strict=True)]
     except FloatingPointError as complaint:
         raise ValueError(f"{source.name}: weights must be smaller: {complaint}") from None
-    data, *_ = smallest(plan.codec, None, lambda decoder, _: build_weights_image(
-        source.arrays, grids, symbols, decoder))
+    data = choose(plan, None, lambda decoder, _: (
+        build_weights_image(source.arrays, grids, symbols, decoder), None)).contents
     return measure(plan, source, data, read_weights_image(data, name=source.name))
 
 
@@ -143,7 +144,7 @@ def fit_arrays(weights: Sequence[FloatArray], importance: Sequence[FloatArray], 
     if plan.quantiser == "uniform" and plan.bits == WIDE_RAW_BITS:
         wide = UniformQuantiser(plan.granularity or "channel")
         return wide.fit_arrays(weights, importance, WIDE_RAW_BITS)
-    return fit(weights, importance, plan, coders(decoders(plan.codec, None), None), 1)
+    return fit(weights, importance, plan, coders(decoders(plan, None), None), 1)
 
 
 def measure(plan: Plan, source: WeightsAlone, data: bytes, image: WeightsImage

@@ -58,7 +58,7 @@ def test_dry_run_prints_how_an_image_is_written(capsys):
 
 @pytest.fixture(scope="module")
 def digits():
-    return compress("digits", target=PRESETS["ulx3s", "85F"]).data
+    return compress("digits", codec="huffman", target=PRESETS["ulx3s", "85F"]).data
 
 
 def test_image_is_made_for_flash(digits, tmp_path):

@@ -53,9 +53,9 @@ def pruned(tmp_path):
 
 def test_images_run_one_after_the_other(verilog_of, pruned, tmp_path):
     target = Target()
-    step = compress("digits", target=target)
-    codebook = compress("digits", quantiser="codebook", target=target)
-    sparse = compress(pruned, target=target)
+    step = compress("digits", codec="huffman", target=target)
+    codebook = compress("digits", quantiser="codebook", codec="huffman", target=target)
+    sparse = compress(pruned, codec="huffman", target=target)
     assert sparse.image.table.runs
     network, grids, symbols = random_network(np.random.default_rng(5), target, layers=3)
     other = Part(build_image(network, grids, symbols, target),

@@ -20,7 +20,7 @@ from sw import golden, infer, zoo
 from sw.compression import compress
 from sw.format.sections import FormatError
 from sw.format.status import Error
-from sw.format.target import PRESETS, Target
+from sw.format.target import PRESETS
 from sw.host import Accelerator, FailedError, LinkError, RefusedError, list_boards
 from sw.host import info as host_info
 from sw.image import build_image
@@ -51,10 +51,10 @@ def digits():
 
 
 @pytest.fixture(scope="module")
-def other():
+def other(digits):
     """Return a small network, its image, and inputs."""
     rng = np.random.default_rng(1)
-    target = Target()
+    target = digits.target
     network, grids, symbols = random_network(rng, target, layers=2)
     x = rng.integers(-128, 128, (3, *network.input_shape), dtype=np.int8)
     return network, build_image(network, grids, symbols, target), x
@@ -121,7 +121,7 @@ def test_wrong_images_are_not_written(accelerator, digits, other):
     for wrong, kind, complaint in [
             (b"an image", FormatError, "not a ROM image"), (image[:-4], FormatError, "its header"),
             (image[:-1] + bytes([image[-1] ^ 1]), FormatError, "CRC is"),
-            (raw.data, ScheduleError, "image must be coded for AutomatonShape")]:
+            (raw.data, ScheduleError, "image must be coded for TansLanes")]:
         with pytest.raises(kind, match=complaint):
             accelerator.write_image(wrong)
         assert np.array_equal(accelerator(x), logits(network, x))

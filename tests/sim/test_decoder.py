@@ -26,7 +26,7 @@ def sections(data, image):
 
 def test_all_weights_of_digits(verilog_of, tmp_path):
     target = Target()
-    compression = compress("digits", target=target)
+    compression = compress("digits", codec="huffman", target=target)
     image = compression.image
     found = sections(compression.data, image)
     dense = [(layer, record) for layer, record in

@@ -107,7 +107,7 @@ def test_flipped_bits_are_refused(verilog_of, tmp_path):
                                        for lanes in (1, 2, 4))])
 def test_digits_with_lanes_of_tans(lanes, verilog_of, tmp_path):
     target = Target(columns=8, decoder=tans_lanes(lanes))
-    found = compress("digits", codec="tans", target=target)
+    found = compress("digits", codec="tans", lanes=lanes, target=target)
     x = np.random.default_rng(lanes).integers(-128, 128, (20, *found.network.input_shape), np.int8)
     simulation, = simulate(
         [Part(found.data, x)], target=target, verilog=verilog_of(Engine(target), "engine"),

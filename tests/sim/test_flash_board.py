@@ -15,6 +15,7 @@ from sw.format.target import PRESETS, Memory
 from sw.host import Accelerator
 from sw.host.client import FailedError, RefusedError
 from sw.image import read_image
+from sw.plan import Plan
 
 
 pytestmark = pytest.mark.slow
@@ -25,12 +26,12 @@ SITE = Site(find_board("ulx3s"), "85F", 80_000_000, BAUD)
 
 TARGET = PRESETS["ulx3s", "85F"].with_memory(Memory.FLASH)
 
-BUILD = Build(SITE, TARGET)
+BUILD = Build(SITE, TARGET, plan=Plan(codec="huffman"))
 
 
 @pytest.fixture(scope="module")
 def images():
-    return [compress("digits", quantiser="step", bits=bits, target=TARGET).data
+    return [compress("digits", codec="huffman", bits=bits, target=TARGET).data
             for bits in (2.25, 3.5)]
 
 

@@ -33,7 +33,7 @@ def test_networks_are_bit_exact_and_on_time(count, verilog_of, tmp_path):
     rng = np.random.default_rng(0)
     parts = []
     for model, (name, bits) in MODELS.items():
-        found = compress(shared_file(f"models/{model}.tflite"), bits=bits,
+        found = compress(shared_file(f"models/{model}.tflite"), codec="huffman", bits=bits,
                          target=LARGE["ulx3s", "85F"])
         x = inputs_of(name, rng, count)
         parts.append(Part(found.data, x.reshape(count, *found.network.input_shape)))
@@ -55,7 +55,7 @@ def test_eight_lanes_of_tans(verilog_of, tmp_path):
     for model, name, choices in (("vww_96_int8", "vww", {"quantiser": "uniform"}),
                                  ("kws_ref_model", "kws", {"quantiser": "uniform"}),
                                  ("ad01_int8", "ad", {"bits": 3.3})):
-        found = compress(shared_file(f"models/{model}.tflite"), codec="tans",
+        found = compress(shared_file(f"models/{model}.tflite"), codec="tans", lanes=8,
                          target=LARGE["ulx3s", "85F"], **choices)
         x = inputs_of(name, np.random.default_rng(0), 2)
         parts.append(Part(found.data, x.reshape(2, *found.network.input_shape)))

@@ -14,6 +14,7 @@ from sw.format.target import PRESETS, Memory
 from sw.host import Accelerator
 from sw.host.client import FailedError, RefusedError
 from sw.image import read_image
+from sw.plan import Plan
 
 
 pytestmark = pytest.mark.slow
@@ -22,7 +23,8 @@ BAUD = 2_000_000
 
 TARGET = PRESETS["ulx3s", "85F"].with_memory(Memory.SDRAM)
 
-BUILD = Build(Site(find_board("ulx3s"), "85F", 80_000_000, BAUD), TARGET)
+BUILD = Build(Site(find_board("ulx3s"), "85F", 80_000_000, BAUD), TARGET,
+              plan=Plan(codec="huffman"))
 
 X = np.load("sw/zoo/digits_data.npz")["x"][:2]
 

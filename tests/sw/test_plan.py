@@ -5,7 +5,8 @@ from sw.plan import MAX_BYTES, Plan, load_plan, save_plan
 
 @pytest.mark.parametrize("plan", [
     Plan(), Plan("uniform", "tans", (4, 3, 2.0)), Plan("codebook", bits=3.5849625007211565),
-    Plan("step", "huffman", error=1e-4), Plan("uniform", granularity="tensor", prune=0.25)])
+    Plan("step", "huffman", error=1e-4), Plan("uniform", granularity="tensor", prune=0.25),
+    Plan(codec="tans", lanes=2)])
 def test_what_is_saved_is_read(tmp_path, plan):
     path = tmp_path / "new" / "plan.toml"
     save_plan(path, plan, model="m", target="ulx3s:85F", layers=["a", "b", 'c "d"'])
@@ -31,7 +32,9 @@ def test_plan_by_hand(tmp_path):
     ("layers = [{bits = 2}]", "Only uniform and codebook take bits layer by layer, not step"),
     ("quantiser = 'compensated'\nprune = 0.5", "Weights must not be pruned for the compensated"),
     ("granularity = 'row'", "Granularity must be tensor or channel, not row"),
-    ("bits = nan", "bits can't be nan"),
+    ("bits = nan", "bits can't be nan"), ("lanes = 2.0", "lanes can't be 2.0"),
+    ("lanes = 2", "Lanes must be those of codec tans, not auto"),
+    ("codec = 'tans'\nlanes = 3", "Lanes must be 1, 2, 4 or 8, not 3"),
     ("\x00", "Invalid"), ("# " + "-" * MAX_BYTES, f"at most {MAX_BYTES} bytes"),
 ])
 def test_refusals_name_the_file(tmp_path, text, complaint):

@@ -5,4 +5,4 @@ from sw.compression import compress
 
 @pytest.fixture(scope="session")
 def digits():
-    return compress("digits")
+    return compress("digits", codec="huffman")

@@ -88,7 +88,7 @@ def test_bad_inputs_refused(accelerator, board, x, complaint):
 
 
 def test_image_is_written(accelerator, board, digits):
-    other = compress("digits", bits=1.8)
+    other = compress("digits", bits=1.8, codec="huffman")
     progress = []
     assert accelerator.write_image(other.data, progress=progress.append) == other.data
     assert board.image[:len(other.data)] == other.data
@@ -98,7 +98,7 @@ def test_image_is_written(accelerator, board, digits):
 
 
 def test_schedule_is_remade(accelerator, board, digits):
-    other = compress("digits", target=PRESETS["ulx3s", "12F"])
+    other = compress("digits", codec="huffman", target=PRESETS["ulx3s", "12F"])
     assert accelerator.write_image(other.data) == digits.data
     assert board.image[:len(digits.data)] == digits.data
 
