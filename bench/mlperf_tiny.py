@@ -24,6 +24,7 @@ from hw.top import ACCELERATOR
 from sim.simulation import Part, simulate
 from sim.verilator import SimulationError
 from sw.compression import Compression, compress, users_inputs
+from sw.cost import decoder_resources
 from sw.cycles import predict
 from sw.format.target import PRESETS, Target
 from sw.network import Network
@@ -82,9 +83,6 @@ FORMATS = {"model": "", "quantiser": "", "image_bytes": ",", "bits_per_weight": 
 #: What rows have besides.
 OTHERS = ("codec", "agreement", "n", "predicted_cycles", "fmax_mhz", "lut4", "lc", "ff", "ebr",
           "spram", "dsp", "decoder_lut4", "note")
-
-#: The accelerator's decoder as `hw.report.resources.blocks` calls it.
-DECODER = f"{ACCELERATOR}.engine.decoder"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -215,16 +213,17 @@ def build(site: Site, target: Target) -> Row:
     try:
         verilog = site.elaborate(target, b"")
         with tempfile.TemporaryDirectory() as directory:
-            stat = synthesise(verilog, directory=Path(directory) / "blocks", flatten=False)
+            stat = synthesise(verilog, site.platform().device,
+                              directory=Path(directory) / "blocks", flatten=False)
             nextpnr = implement(verilog, site.platform(), clock_hz=CLOCK_HZ, seed=1,
                                 directory=Path(directory), preferences=site.preferences,
                                 places=site.floorplan(target))
     except ExcessError as error:
         return {"note": f"not built: {error}"}
-    used = {name: usage["used"] for name, usage in report_resources(nextpnr, {}).items()
-            if name != "by_block"}
-    return {**{name: used[name] for name in ("lut4", "ff", "ebr", "spram", "dsp")},
-            "decoder_lut4": blocks(stat, top=ACCELERATOR)[DECODER]["lut4"],
+    resources = report_resources(nextpnr, blocks(stat, top=ACCELERATOR),
+                                 estimate=decoder_resources(target.decoder))
+    return {**{name: resources[name]["used"] for name in ("lut4", "ff", "ebr", "spram", "dsp")},
+            "decoder_lut4": resources["decoder_lut4"],
             "fmax_mhz": report_timing(nextpnr, clock_hz=CLOCK_HZ)["fmax_mhz"]}
 
 

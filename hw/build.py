@@ -15,6 +15,7 @@ from rich.console import Console
 from sim.throughput import report_throughput
 from sim.verilator import SimulationError
 from sw.compression import compress, measure_image, sample_inputs
+from sw.cost import decoder_resources
 from sw.files import write_file
 from sw.remedies import explain
 
@@ -125,7 +126,8 @@ def build(site, model, target, plan, *, data, calibration, image, seed, director
             "rtl_sha256": hashlib.sha256(verilog.encode()).hexdigest(),
             "model": figures["model"],
             "compression": figures["compression"],
-            "resources": report_resources(nextpnr, by_block),
+            "resources": report_resources(
+                nextpnr, by_block, estimate=decoder_resources(compression.target.decoder)),
             "timing": report_timing(nextpnr, clock_hz=site.clock_hz),
             "throughput": throughput | {"inferences_per_s": site.clock_hz / simulation.cycles},
             "power": estimate_power(toggles=toggles, cycles=simulation.cycles,

@@ -12,10 +12,10 @@ from rich.table import Table
 __all__ = ["SCHEMA", "summary", "validate", "write"]
 
 
-SCHEMA = Path(__file__).parents[2] / "docs" / "report.schema.json"
+#: Resources of which a device has so many.
+TOTALS = ("lut4", "ff", "ebr", "spram", "dsp")
 
-#: The block that decodes weights, table loader, codebooks and repacker included.
-DECODER = "accelerator.engine.decoder"
+SCHEMA = Path(__file__).parents[2] / "docs" / "report.schema.json"
 
 
 def validate(report):
@@ -56,12 +56,11 @@ def summary(report):
                   f"{compression['max_abs_error']:.3g}, SQNR {decibels(compression['sqnr_db'])}")
     table.add_row("resources", ", ".join(
         f"{usage['used']:,} of {usage['available']:,} {name}"
-        for name, usage in resources.items() if name != "by_block" and usage["available"]))
-    blocks = resources["by_block"]["blocks"]
-    if DECODER in blocks:
-        decoder, total = blocks[DECODER]["lut4"], sum(used["lut4"] for used in blocks.values())
-        table.add_row("decoder", f"{decoder:,} of {total:,} lut4, {percent(decoder / total)} "
-                      f"(synthesised block by block), {blocks[DECODER]['ebr']:,} ebr")
+        for name in TOTALS if (usage := resources[name])["available"]))
+    table.add_row("decoder", f"{resources['decoder_lut4']:,} lut4, "
+                  f"{percent(resources['decoder_lut4_share'])} of all (synthesised block by block; "
+                  f"{resources['decoder_lut4_estimate']:,} estimated), "
+                  f"{resources['decoder_ebr']:,} ebr")
     table.add_row("clock", f"{timing['clock_mhz']:g} MHz {'met' if timing['met'] else 'MISSED'}: "
                   f"Fmax {timing['fmax_mhz']:.1f} MHz ({timing['fmax_limit']})")
     table.add_row("inference", f"{throughput['cycles_per_inference']:,} cycles "

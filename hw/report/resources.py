@@ -7,8 +7,12 @@ from rich.table import Table
 from sw.format.devices import DEVICES
 
 
-__all__ = ["ExcessError", "blocks", "count_cells", "fit", "hard_blocks", "report_resources"]
+__all__ = ["DECODER", "ExcessError", "blocks", "count_cells", "fit", "hard_blocks",
+           "report_resources"]
 
+
+#: The block that decodes weights, table loader, codebooks and repacker included.
+DECODER = "accelerator.engine.decoder"
 
 NEXTPNR_BELS = {"lut4": "TRELLIS_COMB", "ff": "TRELLIS_FF", "ebr": "DP16KD", "dsp": "MULT18X18D"}
 
@@ -35,7 +39,7 @@ BLOCK_METHOD = ("yosys synth_ecp5 -noflatten: blocks synthesised one by one, wit
                 "optimisation across blocks, and without the packing, that the whole has")
 
 
-def report_resources(nextpnr, by_block):
+def report_resources(nextpnr, by_block, *, estimate):
     """Return the report's section ``resources``.
 
     Parameters
@@ -43,14 +47,21 @@ def report_resources(nextpnr, by_block):
     nextpnr : dict
         The JSON report of nextpnr-ecp5.
     by_block : dict
-        As `blocks` returns it.
+        As `blocks` returns it; its decoder has figures of its own.
+    estimate : (int, int)
+        LUT4 and block RAMs that were expected of the decoder.
     """
     totals = {}
     for resource, bel in NEXTPNR_BELS.items():
         usage = nextpnr["utilization"][bel]
         totals[resource] = {"used": usage["used"], "available": usage["available"]}
     totals["spram"] = {"used": 0, "available": 0}
-    return totals | {"by_block": {"method": BLOCK_METHOD, "blocks": by_block}}
+    decoder = by_block[DECODER]
+    shares = {
+        "decoder_lut4": decoder["lut4"], "decoder_lut4_estimate": estimate[0],
+        "decoder_lut4_share": decoder["lut4"] / sum(used["lut4"] for used in by_block.values()),
+        "decoder_ebr": decoder["ebr"], "decoder_ebr_estimate": estimate[1]}
+    return totals | shares | {"by_block": {"method": BLOCK_METHOD, "blocks": by_block}}
 
 
 def count_cells(cells):

@@ -1,7 +1,7 @@
 import pytest
 
-from hw.report.resources import (ExcessError, block_rams, blocks, count_cells, fit, hard_blocks,
-                                 report_resources)
+from hw.report.resources import (DECODER, ExcessError, block_rams, blocks, count_cells, fit,
+                                 hard_blocks, report_resources)
 
 
 def module(**cells):
@@ -30,12 +30,15 @@ def test_deep_modules_count_for_their_block():
     }
 
 
-def test_report_says_how_blocks_were_counted():
+def test_report_says_how_blocks_were_counted_and_what_the_decoder_takes():
     usage = {bel: {"used": 1, "available": 2}
              for bel in ("TRELLIS_COMB", "TRELLIS_FF", "DP16KD", "MULT18X18D")}
-    resources = report_resources({"utilization": usage}, {"accelerator": {"lut4": 1}})
+    by_block = {DECODER: {"lut4": 1, "ebr": 2}, "accelerator.mac": {"lut4": 3, "ebr": 0}}
+    resources = report_resources({"utilization": usage}, by_block, estimate=(5, 6))
     assert resources["lut4"] == {"used": 1, "available": 2}
     assert resources["spram"] == {"used": 0, "available": 0}
+    assert [resources[f"decoder_{name}"] for name in (
+        "lut4", "lut4_estimate", "lut4_share", "ebr", "ebr_estimate")] == [1, 5, 0.25, 2, 6]
     assert "-noflatten" in resources["by_block"]["method"]
 
 
