@@ -15,9 +15,9 @@ from .format.schedule import Dataflow, ScheduleRecord
 from .format.tables import (BLOCK, ESCAPE_BITS, GROUP, PlainCode, PrefixTable, RawShape, RiceCode,
                             RiceShape, RunLengthShape, TansCode)
 from .format.target import DecoderShape, Memory, Target
-from .format.timing import (FETCH_CYCLES, JOB_CYCLES, RECORD_CYCLES, TABLE_CYCLES, WORD_BITS,
-                            decoder_latency, drain_cycles, fetch_cycles, groups_ahead,
-                            memory_timing, output_cycles)
+from .format.timing import (FETCH_CYCLES, JOB_CYCLES, LANE_WORDS, QUEUE_WORDS, RECORD_CYCLES,
+                            TABLE_CYCLES, WORD_BITS, decoder_latency, drain_cycles, fetch_cycles,
+                            groups_ahead, memory_timing, output_cycles)
 from .image import Image
 from .supply import Supply, words_needed
 
@@ -234,19 +234,34 @@ def lane_steps(widths: NDArray[np.uint8], lanes: TansLanes, filters: NDArray[np.
     """Return when the lanes of tANS step on to each group, in cycles since the first could be.
 
     A step takes bits for all lanes. It can't be before there are the word that they begin in and
-    the two behind it, of which the memory delivers ``WORD_BITS`` a cycle. One filter can begin in a
-    cycle.
+    the two behind it, of which the memory delivers ``WORD_BITS`` a cycle while there is room for
+    them. One filter can begin in a cycle.
     """
     padded = np.pad(widths, (0, -len(widths) % lanes.lanes)).reshape(-1, lanes.lanes)
     taken = np.append(np.full(lanes.turns, lanes.lanes * lanes.code.table_bits),
                       padded.sum(axis=1, dtype=np.int64))
     begun = (np.cumsum(taken) - taken) // lanes.word_bits
     begins = (np.cumsum(filters) - filters) // lanes.lanes
-    durations = np.maximum(1, np.bincount(begins, minlength=len(padded)))
-    steps = np.append(np.arange(lanes.turns), lanes.turns + np.cumsum(durations) - durations)
+    durations = np.append(np.ones(lanes.turns, np.int64),
+                          np.maximum(1, np.bincount(begins, minlength=len(padded))))
     cycles = lanes.word_bits // WORD_BITS
-    waits = np.maximum.accumulate(begun * cycles + 2 * (cycles - 1) - steps)
-    return (steps + np.maximum(waits, 0))[lanes.turns:] - lanes.turns
+    room = LANE_WORDS + QUEUE_WORDS // cycles
+    # When each word came, and when the first step was that began behind it.
+    came: list[int] = []
+    left: list[int] = []
+    cycle = 0
+    steps = []
+    for word, duration in zip(begun.tolist(), durations.tolist(), strict=False):
+        left += [cycle] * (word - len(left))
+        while len(came) < word + 3:
+            earliest = came[-1] + cycles if came else -2
+            if len(came) >= room:
+                earliest = max(earliest, left[len(came) - room])
+            came.append(earliest)
+        cycle = max(cycle, came[word + 2])
+        steps.append(cycle)
+        cycle += duration
+    return np.array(steps[lanes.turns:]) - lanes.turns
 
 
 def kernel_rows(record: ScheduleRecord, outputs: int, most: int = GROUP) -> tuple[list[int], int]:

@@ -8,10 +8,10 @@ from .tables import GROUP, MAX_CODE_LENGTH, AutomatonShape, RawShape, RiceShape,
 from .target import DecoderShape, Memory, Target
 
 
-__all__ = ["BANK_WORDS", "FETCH_CYCLES", "JOB_CYCLES", "RECORD_CYCLES", "TABLE_CYCLES",
-           "TABLE_ENTRIES", "TABLE_RECORD_CYCLES", "WORD_BITS", "MemoryTiming", "decoder_latency",
-           "drain_cycles", "fetch_cycles", "groups_ahead", "memory_latency", "memory_timing",
-           "output_cycles"]
+__all__ = ["BANK_WORDS", "FETCH_CYCLES", "JOB_CYCLES", "LANE_WORDS", "QUEUE_WORDS", "RECORD_CYCLES",
+           "TABLE_CYCLES", "TABLE_ENTRIES", "TABLE_RECORD_CYCLES", "WORD_BITS", "MemoryTiming",
+           "decoder_latency", "drain_cycles", "fetch_cycles", "groups_ahead", "memory_latency",
+           "memory_timing", "output_cycles"]
 
 
 #: Bits of a word of the weight memory, one of which comes each cycle.
@@ -63,6 +63,13 @@ BANK_WORDS = 1 << 14
 #: From the start of a run until the decoder takes the first word of the coded data, from a weight
 #: memory of one bank.
 FETCH_CYCLES = 3
+
+#: Words as wide as lanes of tANS take them that are there from the one that a step begins in on:
+#: three that it needs, one in the register in front of them, one being joined.
+LANE_WORDS = 5
+
+#: Words of block RAM that wait in the fetcher's queue, or are on their way to it.
+QUEUE_WORDS = 4
 
 #: From a tile's first order to the decoder until weights that have been decoded come.
 JOB_CYCLES = 6

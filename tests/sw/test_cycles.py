@@ -173,6 +173,11 @@ def test_lanes_of_tans_step_as_their_words_come(lanes):
     assert (np.diff(steps) == 1).all()
     steps = lane_steps(np.full(80 * lanes, 32 // lanes * 3, np.uint8), shape, whole)
     assert (steps[-1] - steps[0]) / 79 == pytest.approx(3, rel=0.05)
+    # What few bits leave unread doesn't last: many behind them come as fast as words do.
+    widths = np.repeat((1, 32 // lanes * 2), 400 * lanes)
+    steps = lane_steps(widths.astype(np.uint8), shape, np.array([len(widths)]))
+    assert (np.diff(steps[:400]) == 1).all()
+    assert (steps[-1] - steps[400]) / 399 == pytest.approx(2, rel=0.1)
     # A filter a cycle.
     steps = lane_steps(np.full(80 * lanes, 1, np.uint8), shape, np.full(40 * lanes, 2))
     assert (np.diff(steps) == lanes // 2).all()
