@@ -48,7 +48,7 @@ MEMORY_TIMINGS = {
     # A nibble each clock of the flash, which is half the accelerator's.
     Memory.FLASH: MemoryTiming(first=61, word_cycles=16, peak_cycles=16, queue=8),
     # Two halfwords; refreshes take 2 % and more, the slower the clock (2.4 % at 80 MHz).
-    Memory.SDRAM: MemoryTiming(first=16, word_cycles=2.05, peak_cycles=2, queue=16, resume=8),
+    Memory.SDRAM: MemoryTiming(first=16, word_cycles=2.04, peak_cycles=2, queue=16, resume=8),
 }
 
 
