@@ -18,14 +18,17 @@ def test_compressed_weights_come_as_much_sooner_as_they_are_fewer(tmp_path, caps
         assert row["bit_exact"] is True
         assert row["cycles"] == pytest.approx(row["predicted_cycles"], rel=0.03)
         assert row["factor"] == row["weights"] / row["coded_bytes"]
-        assert row["bandwidth_share"] >= (0.98 if row["memory"] == "flash" else 0.9)
     for raw, compressed in (rows[:2], rows[2:]):
         assert raw["factor"] == raw["speedup"] == 1
         assert raw["binds"] == "memory"
         assert compressed["factor"] > 2
         assert compressed["energy_uj"] == pytest.approx(raw["energy_uj"] / compressed["factor"])
+    assert all(row["bandwidth_share"] >= 0.98 for row in rows[:2])
+    assert rows[2]["bandwidth_share"] >= 0.95
     assert rows[1]["binds"] == "memory"
     assert rows[1]["reached"] >= 0.95
+    # Four lanes need fewer bits a cycle than SDRAM gives.
+    assert rows[3]["binds"] == "decoder"
     assert "estimated from its data sheet" in " ".join(capsys.readouterr().out.split())
 
 
