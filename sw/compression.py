@@ -139,9 +139,9 @@ class Compression:
 
 
 def compress(model: str | Path, plan: Plan | None = None, *,
-             target: Target | None = DEFAULT_TARGET, data: Path | None = None,
-             calibration: Path | None = None, progress: Callable[[str], None] = lambda _: None,
-             **choices: Any) -> Compression:
+             target: Target | None = DEFAULT_TARGET, data: str | Path | None = None,
+             calibration: str | Path | None = None,
+             progress: Callable[[str], None] = lambda _: None, **choices: Any) -> Compression:
     """Compress a network into a ROM image.
 
     Parameters
@@ -249,7 +249,8 @@ def generated(plan: Plan, source: FloatNetwork | Network, trained: FloatNetwork,
                                  for integers, scale in made]
 
 
-def load_all(model: str | Path, quantiser: str, data: Path | None, calibration: Path | None
+def load_all(model: str | Path, quantiser: str, data: str | Path | None,
+             calibration: str | Path | None
              ) -> tuple[FloatNetwork | Network, FloatNetwork, Data]:
     """Return a model's network as the file has it and with float weights, and its samples.
 
@@ -323,8 +324,8 @@ def is_foreign(model: str | Path) -> bool:
     return Path(model).suffix in IMPORTERS
 
 
-def load_samples(model: str | Path, source: FloatNetwork | Network, data: Path | None,
-                 calibration: Path | None, *, calibrates: bool) -> Data:
+def load_samples(model: str | Path, source: FloatNetwork | Network, data: str | Path | None,
+                 calibration: str | Path | None, *, calibrates: bool) -> Data:
     """Return the data that the user names, or those that lie beside the model, or none.
 
     Of one file a seeded half calibrates and the other judges, where it is named for both or is the
@@ -333,6 +334,7 @@ def load_samples(model: str | Path, source: FloatNetwork | Network, data: Path |
     nothing = np.empty((0, *source.input_shape))
     samples = (Data(nothing, np.empty(0, np.int64), nothing) if is_foreign(model) or data
                else load_data(model))
+    data, calibration = (None if path is None else Path(path) for path in (data, calibration))
     if data is not None:
         x, y = load_labelled(data)
         samples = replace(samples, x=x, y=y)

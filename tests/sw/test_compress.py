@@ -127,6 +127,13 @@ def test_bits_of_each_layer(small):
         compress(small, quantiser="uniform", bits=(1, *bits[1:]))
 
 
+def test_names_of_files_may_be_text(small):
+    data = small.with_name("small_data.npz")
+    options = {"quantiser": "uniform", "bits": 4, "target": None}
+    assert (compress(str(small), data=str(data), calibration=str(data), **options).report()
+            == compress(small, data=data, calibration=data, **options).report())
+
+
 def test_same_input_gives_the_same_image(small):
     assert compress(small).data == compress(small).data
 
