@@ -97,10 +97,11 @@ def test_seeds_of_digits(verilog_of, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["digits", "mnist"])
 @pytest.mark.parametrize("predictor", EFFORT)
-def test_all_layers_of_an_image(verilog_of, tmp_path, predictor, model):
+def test_layers_of_an_image(verilog_of, tmp_path, predictor, model):
     layers = layers_of(write_image(predictor, model, tmp_path))
-    assert layers
-    for found, weights in layers:
+    assert len(layers) > 1
+    # Each expression is a core of its own to compile.
+    for found, weights in layers[:2] if predictor == "gpam" else layers:
         job = job_for(found, weights.shape)
         if isinstance(found, Hypernetwork):
             compare(verilog_of, job, weights, tmp_path, count=SLOW)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -110,6 +112,17 @@ def test_layers_that_do_not_suit_are_left_to_others(monkeypatch):
     monkeypatch.setattr(seeds, "fit", lambda *_: (_ for _ in ()).throw(Unsuited("dense is odd")))
     with pytest.raises(ValueError, match="seeds suits no layer: dense is odd"):
         fit("seeds", network, None, bits=9, seconds=60)
+
+
+def test_a_constant_layer_is_left_to_others(monkeypatch):
+    monkeypatch.setattr(seeds, "SHAPES", (SeedShape(8, 4, 2, 5),))
+    network = small_network()
+    layers = [replace(layer, weights=np.full_like(layer.weights, 0.25))
+              if layer.name == "strided" else layer for layer in network.layers]
+    fitted, _ = fit("seeds", replace(network, layers=tuple(layers)), None, bits=9, seconds=60)
+    assert [found.refusal for found in fitted] == ["", "strided is constant", ""]
+    restored = fitted[1].integers * fitted[1].scale[:, None, None, None]
+    np.testing.assert_allclose(restored, 0.25, rtol=1e-6)
 
 
 def test_integers_are_predicted_or_not(monkeypatch):
