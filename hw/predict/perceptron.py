@@ -67,9 +67,10 @@ def cycles_of(perceptron, lanes):
     total = sum(count * length for count, length in tiles)
     if len(tiles) == 1:
         return total
-    # The second layer waits for the last hidden value.
-    hidden = len(perceptron.matrices[0])
-    return total - max(lanes - hidden, 0) + PerceptronCore.latency + (hidden - 1) % lanes
+    # The second layer waits for the last hidden value, and the next block for a cycle.
+    hidden, inputs = perceptron.matrices[0].shape
+    return (total - max(lanes - hidden, 0) + PerceptronCore.latency + (hidden - 1) % lanes
+            + (inputs >= lanes))
 
 
 class PerceptronCore(wiring.Component):
@@ -148,9 +149,11 @@ class PerceptronCore(wiring.Component):
         tile = self.issue(m, full, room, made.valid)
         left = Signal(range(3))
         m.d.comb += left.eq(dropped + (queue.o.valid & queue.o.ready))
+        # Tiles begin 2 cycles apart or more: one may have begun that isn't reserved yet.
+        reserves = delay(m, tile.reserves, 1, reset_less=False)
         m.d.sync += [
-            reserved.eq(reserved + Mux(tile.reserves, self.lanes, 0) - left),
-            room.eq(reserved + Mux(tile.reserves, self.lanes, 0) <= 7 * self.lanes),
+            reserved.eq(reserved + Mux(reserves, self.lanes, 0) - left),
+            room.eq(reserved <= 6 * self.lanes),
         ]
         sums = self.multiply(m, vectors.read_port(), tile)
         self.drain(m, tile, sums, queue, made, dropped)
@@ -185,24 +188,31 @@ class PerceptronCore(wiring.Component):
         address = Signal(range(WORDS))
         gap = Signal(range(self.lanes))
         waiting = Signal(8)                     # Hidden values that aren't there yet.
-        width, height = Signal(8), Signal(8)
-        remaining = Signal(8)
+        height = Signal(8)
+        # Both a cycle late. Tiles end ``lanes`` cycles apart, but the first one of another layer
+        # would begin too soon.
+        limit, remaining = Signal(8), Signal(8)
+        settled = Signal()
         output = Signal()                       # Whether this layer's outputs are weights.
         m.d.comb += [
             output.eq(layer | ~self.deep),
-            width.eq(Mux(layer, self.hidden, self.inputs)),
             height.eq(Mux(output, self.outputs, self.hidden)),
-            remaining.eq(height - done),
-            tile.first.eq(place == 0), tile.last.eq(place + 1 == width),
+            tile.first.eq(place == 0), tile.last.eq(place == limit),
             tile.layer.eq(layer), tile.fresh.eq(done == 0),
             tile.final.eq(remaining <= self.lanes),
             tile.kept.eq(Mux(tile.final, remaining, self.lanes)),
             tile.address.eq(address),
             tile.place.eq(Cat(place, Mux(layer, Const(2, 2), Cat(bank, C(0))))),
         ]
+        m.d.sync += [
+            limit.eq(Mux(layer, self.hidden, self.inputs) - 1),
+            remaining.eq(height - done),
+            settled.eq(1),
+        ]
         there = Mux(layer, waiting == 0, full.banks.bit_select(bank, 1))
         m.d.comb += [
-            tile.valid.eq(there & (room | ~output | ~tile.first) & ((gap == 0) | ~tile.last)),
+            tile.valid.eq(settled & there & (room | ~output | ~tile.first)
+                          & ((gap == 0) | ~tile.last)),
             tile.reserves.eq(tile.valid & tile.first & output),
         ]
         with m.If(gap != 0):
@@ -214,7 +224,7 @@ class PerceptronCore(wiring.Component):
             with m.If(tile.last):
                 m.d.sync += [place.eq(0), gap.eq(self.lanes - 1), done.eq(done + self.lanes)]
                 with m.If(tile.final):
-                    m.d.sync += [done.eq(0), layer.eq(~output)]
+                    m.d.sync += [done.eq(0), layer.eq(~output), settled.eq(~self.deep)]
                     with m.If(output):
                         m.d.sync += address.eq(0)
                     with m.If(~layer):
