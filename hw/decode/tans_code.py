@@ -38,9 +38,10 @@ class RunSource(wiring.Component):
     rewind : In(1)
         The next choice is the first one.
     layer : In(range(layers))
-        The layer that is asked for while ``run`` is low, and its sizes in the same cycle.
+        The layer that is asked for while ``run`` is low; the first one in the cycle before ``run``
+        rises.
     sizes : Out(FILTERS)
-        Its sizes.
+        Its sizes, a cycle later.
     count : Out(range(layers + 1))
         How many layers there are.
     run : In(1)
@@ -70,7 +71,7 @@ class RunSource(wiring.Component):
         m.submodules.sizes = sizes = Memory(shape=FILTERS, depth=self.most_layers, init=[])
         m.submodules.tables = tables = Memory(
             shape=range(self.lanes.tables), depth=self.channels, init=[])
-        sizes_write, sizes_read = sizes.write_port(), sizes.read_port(domain="comb")
+        sizes_write, sizes_read = sizes.write_port(), sizes.read_port()
         tables_write, tables_read = tables.write_port(), tables.read_port()
 
         place = Signal(range(self.most_layers + 1))
@@ -96,7 +97,9 @@ class RunSource(wiring.Component):
         run = self.o.payload
         taken = self.o.valid & self.o.ready
         m.d.comb += [
+            # A layer has a run, so its successor's sizes come in time.
             sizes_read.addr.eq(Mux(self.run, layer, self.layer)),
+            sizes_read.en.eq(~self.layers.valid),
             tables_read.addr.eq(filter_ + taken),
             run.table.eq(tables_read.data),
             run.last.eq((left == 1) & (layer == self.count)),
@@ -192,7 +195,10 @@ class ChoiceReader(wiring.Component):
             with m.State("Idle"):
                 m.d.sync += [self.layer.eq(0), room.eq(self.channels)]
                 with m.If(self.start):
-                    m.next = "Layer"
+                    m.next = "Look up"
+
+            with m.State("Look up"):
+                m.next = "Layer"
 
             with m.State("Layer"):
                 filters = self.sizes.filters
@@ -201,6 +207,7 @@ class ChoiceReader(wiring.Component):
                 m.next = "Delta"
                 with m.If(self.layer == self.count):
                     m.d.comb += self.done.eq(1)
+                    m.d.sync += self.layer.eq(0)
                     m.next = "Idle"
                     # Nobody would ever end a network without weights.
                     with m.If(self.count == 0):
@@ -251,7 +258,7 @@ class ChoiceReader(wiring.Component):
                     m.next = "Filters"
                     with m.If(table == self.tables - 1):
                         m.d.sync += self.layer.eq(self.layer + 1)
-                        m.next = "Layer"
+                        m.next = "Look up"
                     with m.Elif(table == self.tables - 2):
                         m.d.sync += copies.eq(left)
                         m.next = "Choose"
@@ -260,7 +267,7 @@ class ChoiceReader(wiring.Component):
                     m.next = "Number"
                 with m.Else():
                     m.d.sync += self.layer.eq(self.layer + 1)
-                    m.next = "Layer"
+                    m.next = "Look up"
 
             with m.State(refused):
                 m.d.comb += self.refused.eq(1)
