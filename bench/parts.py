@@ -11,6 +11,7 @@ from hw.link.host import HostLink
 from hw.mac.array_small import SmallMacArray
 from hw.mac.requantise_small import SmallRequantiser
 from hw.mac.tiles_small import SmallFiller, SmallTileStore
+from hw.memory.flash_fill import FlashFill
 from sw.format.lanes import SMALL, TansLanes
 from sw.format.link import BAUD
 from sw.format.tables import CODEBOOK_ENTRIES, TansShape
@@ -41,6 +42,7 @@ PARTS = {
     "filler": SmallFiller,
     "sequencer": lambda: Sequencer(NEAREST, drain=drain_cycles(NEAREST)),
     "loader": lambda: Loader(NEAREST),
+    "flash reader": lambda: FlashFill(NEAREST, clock_hz=CLOCK_HZ),
     "feed": Feed,
     "fetcher": lambda: Fetcher(memory_latency=memory_latency(NEAREST.memory_words)),
     "counters": lambda: Counters(NEAREST.layers),
