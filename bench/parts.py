@@ -12,6 +12,7 @@ from hw.mac.array_small import SmallMacArray
 from hw.mac.requantise_small import SmallRequantiser
 from hw.mac.tiles_small import SmallFiller, SmallTileStore
 from hw.memory.flash_fill import FlashFill
+from hw.memory.spram import SpramMemory
 from sw.format.lanes import SMALL, TansLanes
 from sw.format.link import BAUD
 from sw.format.tables import CODEBOOK_ENTRIES, TansShape
@@ -35,6 +36,7 @@ CLOCK_HZ = 20_000_000
 PARTS = {
     "array, 8 x 2": SmallMacArray,
     "requantiser": SmallRequantiser,
+    "large RAM, arbiter": SpramMemory,
     "tANS decoder": lambda: SmallTansDecoder(LANE),
     "tANS code reader": lambda: TansCode(LANE, entries=CODEBOOK_ENTRIES, layers=NEAREST.layers,
                                          channels=NEAREST.channels),

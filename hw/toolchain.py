@@ -189,12 +189,7 @@ def synthesise(verilog, device, *, directory, flatten, stop=None):
         As `implement` does, whose ``stop`` it has.
     """
     flow = find_flow(device)
-    synthesis = f"{flow.synthesis} {flow.options} -top {ACCELERATOR}"
-    commands = [synthesis]
-    if not flatten:
-        # abc9 of yosys 0.70 fails an assertion (count_id) on some modules that keep their names.
-        commands = [f"{synthesis} -noflatten -run :map_luts", "rename -hide */w:*",
-                    f"{synthesis} -noflatten -run map_luts:"]
+    commands = synthesis_commands(flow, "" if flatten else "-noflatten")
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{ACCELERATOR}.v").write_text(verilog)
     (directory / "synthesise.ys").write_text("\n".join([
@@ -203,6 +198,14 @@ def synthesise(verilog, device, *, directory, flatten, stop=None):
         logs=("yosys.log", "yosys.rpt"), stop=stop)
     check_drivers(directory / "yosys.rpt")
     return json.loads((directory / "stat.json").read_text())
+
+
+def synthesis_commands(flow, options=""):
+    """Return the commands of yosys that synthesise module ``accelerator`` alone."""
+    synthesis = f"{flow.synthesis} {flow.options} -top {ACCELERATOR} {options}"
+    # abc9 of yosys 0.70 fails an assertion (count_id) where a wire is called like a port's bit, as
+    # an element of an array is, or where modules keep their names.
+    return [f"{synthesis} -run :map_luts", "rename -hide */w:*", f"{synthesis} -run map_luts:"]
 
 
 def place_alone(verilog, platform, *, seeds, directory, stop=None):
@@ -256,8 +259,8 @@ def synthesise_netlist(verilog, flow, directory, stop):
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{ACCELERATOR}.v").write_text(verilog)
     (directory / "place.ys").write_text(
-        f"read_verilog {ACCELERATOR}.v\n"
-        f"{flow.synthesis} {flow.options} -top {ACCELERATOR} -json {ACCELERATOR}.json\n")
+        "\n".join([f"read_verilog {ACCELERATOR}.v",
+                   *synthesis_commands(flow, f"-json {ACCELERATOR}.json"), ""]))
     run([program("YOSYS"), "-q", "-l", "place.rpt", "place.ys"], directory,
         logs=("yosys.log", "place.rpt"), stop=stop)
     check_drivers(directory / "place.rpt")
