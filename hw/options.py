@@ -26,10 +26,10 @@ def add_accelerator_options(parser):
                              f"multipliers {SPREAD_CLOCK_HZ / 1e6:g})")
     parser.add_argument("--baud", type=int, default=BAUD, metavar="RATE",
                         help="bits a second of the serial line (default: %(default)s)")
-    parser.add_argument("--memory", type=Memory, choices=list(Memory), default=Memory.BLOCK_RAM,
+    parser.add_argument("--memory", type=Memory, choices=list(Memory),
                         help="where the image is: block RAM; the board's flash, from which "
-                             "coded data are read anew in each run; or SDRAM, filled from flash "
-                             "(default: %(default)s)")
+                             "coded data are read anew in each run; or SDRAM, filled from flash; "
+                             "a UP5K's large RAM likewise (default: the target's own)")
     add_size_options(parser)
     parser.add_argument("--model", default="digits", metavar="NAME|FILE",
                         help="network that ships, or a model file (default: %(default)s)")
@@ -88,8 +88,9 @@ def read_target(arguments, site):
     ValueError
         If they can't be built.
     """
-    if arguments.memory.has_flash and not site.board.resources:
-        raise ValueError(f"Memory {arguments.memory} must be on a board with its pins, ulx3s, "
+    preset = PRESETS[site.board.name, site.device]
+    memory = arguments.memory or preset.memory
+    if memory in (Memory.FLASH, Memory.SDRAM) and not site.board.resources:
+        raise ValueError(f"Memory {memory} must be on a board with its pins, ulx3s, "
                          f"not {site.board.name}")
-    preset = PRESETS[site.board.name, site.device].with_memory(arguments.memory)
-    return resize(preset, arguments)
+    return resize(preset.with_memory(memory), arguments)

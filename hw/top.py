@@ -39,12 +39,14 @@ class Top(Elaboratable):
 
     def flash(self, m, platform):
         """Add the pins of the flash; return the accelerator's ports."""
-        pins = platform.request("flash", 0, dir="-")
+        # Where it is one of ours, its clock is a pin that only a block of the device reaches.
+        ours = ("flash", 0) in platform.resources
+        pins = platform.request("flash" if ours else "spi_flash_4x", 0, dir="-")
         clk, cs_n = Signal(), Signal()
         o, oe, i = Signal(4), Signal(4), Signal(4)
-        m.submodules.flash_clk = clock = USRMCLK()
+        m.submodules.flash_clk = clock = USRMCLK() if ours else io.Buffer("o", pins.clk)
         m.submodules.flash_cs = select = io.Buffer("o", pins.cs)
-        m.d.comb += [clock.clk.eq(clk), select.o.eq(~cs_n)]
+        m.d.comb += [(clock.clk if ours else clock.o).eq(clk), select.o.eq(~cs_n)]
         for number in range(4):
             m.submodules[f"flash_dq{number}"] = data = io.Buffer("io", pins.dq[number])
             m.d.comb += [data.o.eq(o[number]), data.oe.eq(oe[number]), i[number].eq(data.i)]

@@ -29,8 +29,8 @@ from .predict.coding import coded_arrays, restore
 from .quantize import Grid, Symbols
 from .quantize.grid import ONE, zigzag, zigzag_symbols
 from .remedies import remedies
-from .schedule import (ScheduleError, addition_channels, computed, needs, pooling_channel,
-                       schedule)
+from .schedule import (ScheduleError, addition_channels, check_shared, computed, needs,
+                       pooling_channel, schedule)
 
 
 __all__ = ["NO_TARGET", "WEIGHT_SECTIONS", "Image", "build_image", "load_image", "read_bytes",
@@ -198,7 +198,9 @@ def add_schedule(sections: dict[Section, bytes], descriptors: Sequence[LayerDesc
         check_codebooks(codebooks, target)
         sections[Section.SCHEDULE] = b"".join(
             record.pack() for record in schedule(descriptors, target))
-        return pack_sections(sections, target)
+        image = pack_sections(sections, target)
+        check_shared(descriptors, target, len(image))
+        return image
     except ScheduleError as error:
         sections[Section.SCHEDULE] = bytes(4 * RECORD_WORDS * len(computed(descriptors)))
         image_bytes = HEADER_WORDS * 4 + sum(len(data) + 4 for data in sections.values())
@@ -448,7 +450,7 @@ def read_image(image: bytes, *, name: str = "image", target: Target | None = Non
     except ValueError as error:
         raise FormatError(f"network: {error}") from error
     if target is not None:
-        check_target(target, target_hash, descriptors, records)
+        check_target(target, target_hash, descriptors, records, len(image))
     return Image(network, target_hash, records, table, codebooks, tuple(symbols), words, predicted)
 
 
@@ -621,11 +623,12 @@ def unpack_layers(sections: dict[Section, bytes], descriptors: Sequence[LayerDes
 
 
 def check_target(target: Target, target_hash: int, descriptors: Sequence[LayerDescriptor],
-                 records: Sequence[ScheduleRecord]) -> None:
+                 records: Sequence[ScheduleRecord], image_bytes: int) -> None:
     if target_hash != target.hash:
         raise FormatError(f"image is for target {target_hash:08x}, not {target.hash:08x}")
     try:
         expected = schedule(descriptors, target)
+        check_shared(descriptors, target, image_bytes)
     except ScheduleError as error:
         raise FormatError(f"schedule: {error}") from error
     for number, (record, wanted) in enumerate(zip(records, expected, strict=True)):

@@ -1,6 +1,7 @@
 """From a network and a target to schedule records, pooling records and cycles."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from math import prod
@@ -9,17 +10,20 @@ import numpy as np
 
 from sw.format.layers import LayerDescriptor, Operation, Rounding
 from sw.format.schedule import POOL_WEIGHT, Dataflow, ScheduleRecord
-from sw.format.target import Target
+from sw.format.target import Memory, Target
 from sw.golden import ADD_SHIFT, requantise
 from sw.network import quantise_multiplier
 
 
-__all__ = ["Need", "ScheduleError", "addition_channels", "computed", "needs",
+__all__ = ["Need", "ScheduleError", "addition_channels", "check_shared", "computed", "needs",
            "place_activations", "pooling_channel", "schedule"]
 
 
 #: The largest window of average pooling, in pixels.
 MAX_WINDOW = 4096
+
+#: Activations that share a memory with an image take a multiple of so many bytes of it.
+STEP = 64
 
 #: Layers that change no value where they stand: a softmax at the end is the host's.
 FREE = (Operation.RESHAPE, Operation.SOFTMAX)
@@ -61,7 +65,8 @@ def place_activations(layers: Sequence[LayerDescriptor], target: Target) -> tupl
     """Return the byte address of the input and of every layer's output.
 
     Outputs lie at one end of the activation memory and the other by turns, as near to it as those
-    that are still needed allow.
+    that are still needed allow. Where an image shares it, it is the end of the memory, no longer
+    than they need.
 
     Raises
     ------
@@ -69,6 +74,33 @@ def place_activations(layers: Sequence[LayerDescriptor], target: Target) -> tupl
         If they don't fit.
     """
     size = target.activation_bytes
+    addresses = arrange(layers, size)
+    if target.memory is not Memory.SPRAM:
+        return addresses
+    for length in range(STEP, size, STEP):
+        with suppress(ScheduleError):
+            return tuple(size - length + address for address in arrange(layers, length))
+    return addresses
+
+
+def check_shared(layers: Sequence[LayerDescriptor], target: Target, image_bytes: int) -> None:
+    """Refuse an image that reaches into the activations, where they share a memory.
+
+    Raises
+    ------
+    ScheduleError
+        Then.
+    """
+    if target.memory is not Memory.SPRAM:
+        return
+    activations = target.activation_bytes - min(place_activations(layers, target))
+    if (excess := image_bytes + activations - 4 * target.memory_words) > 0:
+        raise ScheduleError(f"image has {image_bytes} bytes and activations need {activations}, "
+                            f"{excess} more than the memory's {4 * target.memory_words}")
+
+
+def arrange(layers: Sequence[LayerDescriptor], size: int) -> tuple[int, ...]:
+    """Return where the input and every layer's output lie in so many bytes."""
     tensors, needed_until = lifetimes(layers)
     addresses: dict[int, int] = {}
     used: list[tuple[int, int, int]] = []
@@ -118,6 +150,8 @@ def needs(layers: Sequence[LayerDescriptor], target: Target, *, image_bytes: int
         Of its ROM image.
     codebooks : int
         In its ROM image.
+
+    A weight memory that is shared with activations has what they leave.
     """
     _, needed_until = lifetimes(layers)
     lengths = {number + 1: prod(layers[number].output_shape) for number in computed(layers)}
@@ -129,7 +163,10 @@ def needs(layers: Sequence[LayerDescriptor], target: Target, *, image_bytes: int
         layer.kernel[1] if layer.operation is Operation.DEPTHWISE_CONV2D
         else -(-layer.kernel[1] * layer.input_shape[2] // target.columns))
         for layer in layers if layer.operation.has_weights]
-    return (Need("bytes of weight memory", image_bytes, target.memory_words * 4),
+    weight_bytes = 4 * target.memory_words
+    if target.memory is Memory.SPRAM:
+        weight_bytes -= min(target.activation_bytes, activations + -activations % STEP)
+    return (Need("bytes of weight memory", image_bytes, weight_bytes),
             Need("bytes of activation memory", activations, target.activation_bytes),
             Need(f"words of {target.columns} weights for the longest filter",
                  max(filters, default=0), target.tile_words),

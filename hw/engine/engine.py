@@ -76,6 +76,8 @@ class Engine(wiring.Component):
     """
 
     def __init__(self, target, image=b"", *, clock_hz=80_000_000):
+        if target.memory is Memory.SPRAM:
+            raise ValueError("Memory of this engine must be bram, flash or sdram, not spram")
         if image and target.memory is not Memory.BLOCK_RAM:
             raise ValueError(f"Image must be empty with memory {target.memory}, "
                              f"not of {len(image)} bytes")

@@ -28,11 +28,14 @@ class Memory(StrEnum):
     FLASH = "flash"
     #: In the board's SDRAM, which is filled from the flash at each load, or written by the host.
     SDRAM = "sdram"
+    #: In a UP5K's large RAM, which activations share: the image from its beginning on, they up to
+    #: its end. It is filled from the flash at each load, or written by the host.
+    SPRAM = "spram"
 
     @property
     def has_flash(self) -> bool:
         """Whether the image comes from the board's flash."""
-        return self in (Memory.FLASH, Memory.SDRAM)
+        return self is not Memory.BLOCK_RAM
 
 
 #: Address of the image in the boards' flashes, in bytes: behind the longest bitstream.
@@ -40,6 +43,12 @@ FLASH_OFFSET = 0x200000
 
 #: Words of images that flashes of 16 MB take.
 FLASH_WORDS = 1 << 21
+
+#: Words of a UP5K's large RAM.
+SPRAM_WORDS = 1 << 15
+
+#: Bits of an address in each memory, and of a number of its words.
+ADDRESS_BITS = {Memory.BLOCK_RAM: 16, Memory.FLASH: 22, Memory.SDRAM: 22, Memory.SPRAM: 15}
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,8 @@ class Target:
     memory_words : int
         Weight memory, in words of 32 bits.
     activation_bytes : int
-        Activation memory, in bytes.
+        Activation memory, in bytes. In a UP5K's large RAM it is the end of the weight memory, of
+        which an image may take what the network's activations leave.
     tile_words : int
         Longest filter in the tile store, in words of ``columns`` weights. Two tiles are resident.
     channels : int
@@ -107,6 +117,9 @@ class Target:
             value = getattr(self, name)
             if not least <= value <= most or value.bit_count() != 1:
                 raise ValueError(f"{name} must be a power of two, {least} to {most}, not {value}")
+        if self.memory is Memory.SPRAM and self.memory_words != SPRAM_WORDS:
+            raise ValueError(f"memory_words of a UP5K's large RAM must be {SPRAM_WORDS}, "
+                             f"not {self.memory_words}")
         if isinstance(self.decoder, TansLanes):
             if self.decoder.lanes > self.columns:
                 raise ValueError(f"Lanes must be at most the {self.columns} columns, "
@@ -123,7 +136,7 @@ class Target:
     @property
     def address_bits(self) -> int:
         """Bits of an address in the weight memory, and of a number of its words."""
-        return 16 if self.memory is Memory.BLOCK_RAM else 22
+        return ADDRESS_BITS[self.memory]
 
     @property
     def image_words(self) -> int:
@@ -162,10 +175,20 @@ class Target:
         """Return the same target with another decoder."""
         return replace(self, decoder=decoder)
 
+    @property
+    def memories(self) -> tuple[Memory, ...]:
+        """Where the image of the same target may be."""
+        if self.memory is Memory.SPRAM:
+            return (Memory.SPRAM,)
+        return tuple(memory for memory in Memory if memory is not Memory.SPRAM)
+
     def with_memory(self, memory: Memory) -> "Target":
         """Return the same target with its image elsewhere."""
         if memory is self.memory:
             return self
+        if memory not in self.memories:
+            raise ValueError(f"Memory of this target must be {' or '.join(self.memories)}, "
+                             f"not {memory}")
         if memory is Memory.BLOCK_RAM:
             raise ValueError("Memory words of block RAM must be said")
         return replace(self, memory=memory, memory_words=FLASH_WORDS)
@@ -221,7 +244,7 @@ def decoder_shapes(target: Target) -> dict[str, DecoderShape]:
 def larger(target: Target) -> Target | None:
     """Return the next larger target of the same device, with the same decoder; None for others."""
     return next((LARGE[device].with_decoder(target.decoder).with_memory(target.memory)
-                 for device in LARGE
+                 for device in LARGE if target.memory in PRESETS[device].memories
                  if PRESETS[device].with_decoder(target.decoder).with_memory(target.memory)
                  == target), None)
 
@@ -238,7 +261,7 @@ def find_targets(target_hash: int) -> dict[str, Target]:
     named = ((f"{board}:{device}{size}{where}", preset.with_memory(memory))
              for presets, size in ((PRESETS, ""), (LARGE, ", large"))
              for (board, device), preset in presets.items()
-             for memory in Memory
+             for memory in preset.memories
              for where in ["" if memory is preset.memory else f", {memory}"])
     arrays = ((f"{rows} x {columns} array, {requantisers} requantisers",
                replace(preset, rows=rows, columns=columns, requantisers=requantisers))

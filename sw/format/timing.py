@@ -47,6 +47,8 @@ MEMORY_TIMINGS = {
     Memory.BLOCK_RAM: MemoryTiming(first=3, word_cycles=1, peak_cycles=1, queue=4),
     # A nibble each clock of the flash, which is half the accelerator's.
     Memory.FLASH: MemoryTiming(first=61, word_cycles=16, peak_cycles=16, queue=8),
+    # An access, which goes before all others, and the way to it and back.
+    Memory.SPRAM: MemoryTiming(first=5, word_cycles=3, peak_cycles=3, queue=1),
     # Two halfwords; refreshes take 2 % and more, the slower the clock (2.4 % at 80 MHz).
     Memory.SDRAM: MemoryTiming(first=16, word_cycles=2.04, peak_cycles=2, queue=16, resume=8),
 }

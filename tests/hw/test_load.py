@@ -80,6 +80,15 @@ def test_image_is_made_for_sdram(digits, tmp_path):
     assert load.flash_image(path) == data
 
 
+def test_image_of_an_icebreaker_lies_where_others_do(capsys):
+    assert load.main(["--board", "icebreaker", "--dry-run", "--image", "x.hri"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    # Its bitstream has 104,090 bytes, from 0 on.
+    assert first.endswith("--board ice40_generic --write-flash --verify --file-type bin "
+                          "--offset 2097152 x.hri")
+    assert second.endswith("--write-flash --verify build/icebreaker/top.bin")
+
+
 def test_image_and_bitstream_are_written(capsys, bitstream, openfpgaloader, digits, tmp_path):
     arguments = openfpgaloader("", 0)
     image = tmp_path / "x.hri"

@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 
 import json
+import re
 import time
 from threading import Event
 
@@ -12,11 +13,16 @@ from amaranth.lib.wiring import In, Out
 
 from boards import find_board
 from hw import toolchain
+from hw.memory.flash import FLASH_PINS
+from hw.memory.flash_fill import FlashFill
+from hw.memory.spram import SpramMemory
 from hw.report.resources import ExcessError, count_cells
 from hw.rtl import generate
 from hw.toolchain import (ToolError, check_drivers, implement, logic_cells, place_cells, synthesise,
                           tool_versions)
 from hw.top import ACCELERATOR
+from sw.format.target import FLASH_OFFSET, Target
+from sw.format.target import Memory as Place
 
 
 CLOCK_HZ = 80_000_000
@@ -42,6 +48,44 @@ class Echo(wiring.Component):
             self.leds.eq(read_port.data),
         ]
         return m
+
+
+class Filled(wiring.Component):
+    """Has the ports of an accelerator on an iCEBreaker: fills its memory, and shows words of it."""
+
+    rx: In(1)
+    tx: Out(1)
+    leds: Out(8)
+    flash: Out(FLASH_PINS)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = SpramMemory()
+        m.submodules.fill = fill = FlashFill(Target(), clock_hz=24_000_000, offset=FLASH_OFFSET)
+        wiring.connect(m, fill.o, memory.host)
+        wiring.connect(m, fill.pins, wiring.flipped(self.flash))
+        m.d.comb += [
+            fill.enable.eq(self.rx),
+            memory.regions.valid.eq(fill.done),
+            memory.regions.payload.words.eq(999),
+            memory.o.ready.eq(1),
+        ]
+        m.d.sync += [self.tx.eq(memory.o.payload.xor()), self.leds.eq(fill.error)]
+        return m
+
+
+@pytest.mark.slow
+def test_memory_of_an_icebreaker_with_its_flash(tmp_path):
+    platform = find_board("icebreaker").platform("UP5K")
+    report = implement(generate(Filled(), name=ACCELERATOR, platform=platform), platform,
+                       clock_hz=24_000_000, seed=1, memory=Place.SPRAM, directory=tmp_path)
+    used = {name: row["used"] for name, row in report["utilization"].items()}
+    assert used["ICESTORM_SPRAM"] == 4
+    assert used["ICESTORM_RAM"] == 1
+    pins = re.findall(r"^set_io \S+ (\d+)$", (tmp_path / "top.pcf").read_text(), re.MULTILINE)
+    # Oscillator, serial port, LEDs, flash.
+    assert sorted(map(int, pins)) == [6, 9, 11, *range(12, 18), 35, 37]
+    assert (tmp_path / "top.bin").stat().st_size < FLASH_OFFSET
 
 
 def platform():

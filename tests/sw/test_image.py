@@ -14,11 +14,11 @@ from sw.format.sections import (HEADER_WORDS, MAX_WEIGHTS, MAX_WORDS, SECTIONS, 
                                 unpack_header, unpack_network)
 from sw.format.tables import (AutomatonShape, RawShape, RawTable, RiceShape, RunLengthShape,
                               TansShape)
-from sw.format.target import Target
+from sw.format.target import Memory, Target
 from sw.image import build_image, read_image, retarget
 from sw.network import Layer, Network
 from sw.quantize import Grid
-from sw.schedule import ScheduleError
+from sw.schedule import ScheduleError, check_shared
 
 from .networks import graph
 
@@ -275,6 +275,21 @@ def test_other_target_rejected(parts):
 def test_image_beyond_the_weight_memory_rejected(parts):
     with pytest.raises(ScheduleError, match=r"image has \d+ bytes, \d+ more than .* memory's 1024"):
         build_image(*enlarged(parts), Target(decoder=SMALL, memory_words=256))
+
+
+def test_image_that_reaches_into_activations_rejected(parts, monkeypatch):
+    target = Target(decoder=SMALL, memory=Memory.SPRAM, memory_words=32768, activation_bytes=65536)
+    image = build_image(*parts, target)
+    read_image(image, target=target)
+
+    def check(layers, target, image_bytes):
+        check_shared(layers, target, 131_072 - 128 + image_bytes - len(image) + 1)
+
+    monkeypatch.setattr("sw.image.check_shared", check)
+    with pytest.raises(ScheduleError, match="1 more than the memory's 131072"):
+        build_image(*parts, target)
+    with pytest.raises(FormatError, match=r"schedule: .*, 1 more than the memory's 131072"):
+        read_image(image, target=target)
 
 
 def enlarged(parts):

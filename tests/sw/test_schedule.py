@@ -6,15 +6,16 @@ import pytest
 
 from sw.format.layers import LayerDescriptor, Operation
 from sw.format.schedule import POOL_WEIGHT, Dataflow, ScheduleRecord
-from sw.format.target import Target
+from sw.format.target import Memory, Target
 from sw.golden import requantise
-from sw.schedule import (MAX_WINDOW, ScheduleError, divide, place_activations, pooling_channel,
-                         schedule)
+from sw.schedule import (MAX_WINDOW, Need, ScheduleError, check_shared, divide, needs,
+                         place_activations, pooling_channel, schedule)
 
 from .networks import graph
 
 
 TARGET = Target()
+SHARED = Target(memory=Memory.SPRAM, memory_words=32768, activation_bytes=65536)
 
 
 def layer(operation, input_shape, output_shape, *, kernel=(1, 1), stride=(1, 1), padding=(0, 0)):
@@ -33,6 +34,24 @@ NETWORK = (CONVOLUTION, GREATEST, MEAN, DENSE)
 
 def test_activations_lie_at_either_end():
     assert place_activations(NETWORK, TARGET) == (0, 8192 - 210, 0, 8192 - 20, 0)
+
+
+def test_activations_that_share_a_memory_are_its_end():
+    addresses = place_activations(NETWORK, SHARED)
+    # 90 and 210 bytes at once, in steps of 64.
+    begin = 65536 - 320
+    assert addresses == (begin, 65536 - 210, begin, 65536 - 20, begin)
+
+
+def test_image_has_what_activations_leave():
+    room = 131_072 - 320
+    assert needs(NETWORK, SHARED, image_bytes=7, codebooks=1)[0] == (
+        Need("bytes of weight memory", 7, room))
+    check_shared(NETWORK, SHARED, room)
+    check_shared(NETWORK, TARGET, 10 * room)
+    with pytest.raises(ScheduleError, match="image has 130756 bytes and activations need 320, "
+                                            "4 more than the memory's 131072"):
+        check_shared(NETWORK, SHARED, room + 4)
 
 
 def test_records_by_hand():
