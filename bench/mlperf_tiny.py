@@ -30,7 +30,7 @@ from sw.format.target import PRESETS, Target
 from sw.network import Network
 from sw.plan import Plan
 from sw.score import agreement, answer, score
-from sw.zoo import load_source
+from sw.zoo import load_labelled, load_source
 
 from .report import FOLDER, Row, show, write_rows
 
@@ -92,6 +92,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         "compressed and as they are, on the simulated accelerator of a board, and build it once.")
     parser.add_argument("--board", default="ulx3s",
                         choices=tuple(dict.fromkeys(board for board, _ in PRESETS)))
+    parser.add_argument("--model", choices=[model.key for model in MODELS],
+                        help="one network alone (default: all)")
+    parser.add_argument("--data", type=Path, metavar="FILE",
+                        help="npz of inputs x, as the model takes them or int8, and classes y of "
+                             "that network (default: the real inputs at hand)")
     parser.add_argument("--samples", type=int, default=4, metavar="N",
                         help="inputs of each network that are simulated (default: %(default)s)")
     parser.add_argument("--no-build", action="store_true",
@@ -102,13 +107,17 @@ def main(argv: Sequence[str] | None = None) -> None:
                         help="the rows (default: %(default)s)")
     arguments = parser.parse_args(argv)
     try:
+        if arguments.data and not arguments.model:
+            raise ValueError("Data must be of one network: --model says which")
         folder = Path(os.environ.get("HEADRACE_DATA", "../shared"))
-        rows = list(measure(folder, arguments.board, arguments.samples, not arguments.no_build))
+        models = [model for model in MODELS if arguments.model in (None, model.key)]
+        rows = list(measure(folder, arguments.board, arguments.samples, not arguments.no_build,
+                            models=models, data=arguments.data))
         write_rows(arguments.output, rows)
     except (ValueError, OSError, ToolError, SimulationError) as error:
         sys.exit(f"error: {error}")
-    show(f"MLPerf Tiny on {arguments.board}: accuracy, or AUC, on half of the real inputs at hand",
-         rows, FORMATS)
+    inputs = arguments.data or "the real inputs at hand"
+    show(f"MLPerf Tiny on {arguments.board}: accuracy, or AUC, on half of {inputs}", rows, FORMATS)
     for row in rows:
         if row["note"]:
             print(f"{row['model']}, {row['quantiser']}: {row['note']}")
@@ -121,7 +130,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{arguments.output}: {len(rows)} rows")
 
 
-def measure(folder: Path, board: str, samples: int, built: bool) -> Iterator[Row]:
+def measure(folder: Path, board: str, samples: int, built: bool, *,
+            models: Sequence[Model] = MODELS, data: Path | None = None) -> Iterator[Row]:
     """Yield a row for each network, compressed and raw.
 
     Parameters
@@ -133,17 +143,28 @@ def measure(folder: Path, board: str, samples: int, built: bool) -> Iterator[Row
         judges on the others.
     built : bool
         Whether the accelerators are synthesised, placed and routed, too.
+    models : sequence of Model
+        The networks.
+    data : Path, optional
+        npz file of inputs ``x`` and classes ``y``, in place of those at hand.
+
+    Raises
+    ------
+    ValueError
+        If the data can't be used.
     """
     found = find_board(board)
     site = Site(found, found.default_device, CLOCK_HZ, BAUD)
-    inputs = np.load(folder / "data" / "mlperf_tiny_inputs.npz")
     resources: dict[Target, Row] = {}
-    for model in MODELS:
+    for model in models:
         path = folder / "models" / model.file
+        given, y = load_inputs(folder, model, data)
+        if len(y) < 2:
+            raise ValueError(f"{data}: data must be 2 inputs or more, not {len(y)}: a half "
+                             f"calibrates")
         source = load_source(path)
         assert isinstance(source, Network)
-        x = users_inputs(path, source, inputs[f"{model.key}_x"])
-        y = inputs[f"{model.key}_y"]
+        x = users_inputs(path, source, given)
         order = np.random.default_rng(0).permutation(len(y))
         calibrating, judging = np.sort(order[:len(y) // 2]), np.sort(order[len(y) // 2:])
         for plan in (model.plan, Plan("uniform", "raw")):
@@ -170,6 +191,15 @@ def measure(folder: Path, board: str, samples: int, built: bool) -> Iterator[Row
                     row["latency_ms"] = row["cycles"] / row["fmax_mhz"] / 1e3
                     row["energy_uj"] = energy(site, made, x[judging][:1], row)
             yield row
+
+
+def load_inputs(folder: Path, model: Model, data: Path | None
+                ) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return a network's inputs and their classes, from the user's file or those at hand."""
+    if data is not None:
+        return load_labelled(data)
+    inputs = np.load(folder / "data" / "mlperf_tiny_inputs.npz")
+    return inputs[f"{model.key}_x"], inputs[f"{model.key}_y"]
 
 
 def judge(made: Compression, source: Network, x: NDArray[Any], y: NDArray[Any]) -> Row:
