@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from hw.decode.automaton import Automaton
+from hw.decode.decoder import Decoder
 from hw.decode.expander import RunExpander
 from hw.decode.layouts import RUNS, chunk_layout, table_layout
 from hw.decode.raw import RawUnpacker
@@ -19,11 +20,12 @@ from hw.export.cores import Huffman, Raw, Rice, RunLength, Sample, Tans, flatten
 from sw.codecs.huffman import HuffmanCodec, code_lengths
 from sw.format.lanes import SMALL, TansLanes
 from sw.format.tables import MAX_RUNS, AutomatonShape, RawTable, TansShape
+from sw.format.target import Target
 
 from .textbook import LONGEST, TextbookHuffman, decoder_tables, encode
 
 
-__all__ = ["CORES", "LOADERS", "SMALL_CORES", "RawCore", "Shell", "entropy", "simulate"]
+__all__ = ["CORES", "LOADERS", "SMALL_CORES", "RawCore", "Shell", "Whole", "entropy", "simulate"]
 
 
 #: Bits of a count in the tables of the textbook's decoder, for each symbol.
@@ -261,6 +263,30 @@ class Loader:
 
 
 LOADERS = tuple(Loader(core) for core in CORES if isinstance(core, AutomatonCore))
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The whole decoder of a target, whose estimate is checked."""
+
+    target: Target
+    weights = None
+
+    @property
+    def lanes(self):
+        """Lanes of tANS, None for others."""
+        return getattr(self.target.decoder, "lanes", None)
+
+    @property
+    def name(self):
+        """What the rows call it."""
+        shape = self.target.decoder
+        sizes = (f", {shape.symbols} symbols, {shape.step_bits} bits"
+                 if isinstance(shape, AutomatonShape) else "")
+        return f"accelerator's decoder: {shape.name}{sizes}"
+
+    def component(self):
+        return Decoder(self.target)
 
 
 def simulate(core, sample, count):

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 
 from bench import decoders
-from bench.cores import CORES, LOADERS, SMALL_CORES, RawCore, TextbookCore, simulate
+from bench.cores import CORES, LOADERS, SMALL_CORES, RawCore, TextbookCore, Whole, simulate
+from sw.cost import LUT4_ERROR
+from sw.format.tables import RawShape
+from sw.format.target import PRESETS, Target, alternatives
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +49,16 @@ def test_rows(monkeypatch, tmp_path, capsys, board):
     for cores in ("CORES", "SMALL_CORES"):
         monkeypatch.setattr(decoders, cores, (TextbookCore(), RawCore()))
     monkeypatch.setattr(decoders, "LOADERS", LOADERS[1:2])
-    monkeypatch.setattr(decoders, "SEEDS", (1,))
+    whole = Whole(Target(decoder=RawShape()))
+    monkeypatch.setattr(decoders, "wholes", lambda board: [whole])
     output = tmp_path / "rows.json"
     decoders.main(["digits", "--weights", "500", "--board", board, "-o", str(output)])
-    textbook, raw, *loaders = json.loads(output.read_text())
+    textbook, raw, *others = json.loads(output.read_text())
+    *loaders, decoder = others if board == "ulx3s" else (*others, None)
+    assert all(row.keys() == raw.keys() for row in others)
+    if decoder:
+        assert decoder["lut4"] == pytest.approx(decoder["lut4_estimate"], rel=LUT4_ERROR)
+        assert (decoder["ebr"], decoder["fmax_mhz"], decoder["mweights_s"]) == (0, None, None)
     assert textbook["board"] == board
     for row in (textbook, raw):
         assert row["lc"] is None if board == "ulx3s" else row["lc"] >= max(row["lut4"], row["ff"])
@@ -60,12 +69,26 @@ def test_rows(monkeypatch, tmp_path, capsys, board):
     for loader in loaders:
         assert loader["mweights_s"] is None
         assert loader["cycles"] > 6
-    assert f"rows.json: {2 + len(loaders)} rows" in capsys.readouterr().out
+    assert f"rows.json: {2 + len(others)} rows" in capsys.readouterr().out
+
+
+def test_every_decoder_of_an_accelerator_is_estimated():
+    wholes = decoders.wholes("ulx3s")
+    assert [one.target for one in wholes] == alternatives(PRESETS["ulx3s", "85F"])
+    rows = [decoders.finished(decoders.estimated(one)) for one in wholes]
+    assert len({(row["core"], row["lanes"]) for row in rows}) == len(rows)
+    assert all(row["lut4_estimate"] > 500 for row in rows)
+    assert decoders.wholes("icesugar") == []
 
 
 def test_an_unknown_core_is_refused():
     with pytest.raises(SystemExit, match=r"called as one of textbook; raw; .*, not lzma"):
         decoders.main(["digits", "--only", "lzma"])
+
+
+def test_no_seeds_are_refused():
+    with pytest.raises(SystemExit, match="error: Seeds must be 1 or more, not 0"):
+        decoders.main(["digits", "--seeds", "0"])
 
 
 def test_no_weights_are_refused():

@@ -27,6 +27,9 @@ def no_simulation(monkeypatch):
     (["--columns", "6"], "Columns must be 4 or 8, not 6"),
     (["--samples", "0"], "Samples must be 1 or more, not 0"),
     (["--model", "nowhere.npz"], "nowhere.npz: no such model file"),
+    (["--lanes", "2"], "Lanes must be those of codec tans, not auto"),
+    (["--codec", "tans", "--lanes", "3"], "Lanes must be 1, 2, 4 or 8, not 3"),
+    (["--codec", "tans", "--lanes", "8"], "Lanes must be at most the 4 columns, not 8"),
     (["--quantiser", "uniform", "--codec", "huffman"], "An automaton of 32 symbols can't decode"),
     (["--device", "25F", "--rows", "8"], "too big for LFE5U-25F: 36 dsp of 28"),
 ])
