@@ -25,7 +25,7 @@ from .quantize.codebook import MAX_CLUSTERS
 from .quantize.scales import Granularity
 from .remedies import explain
 from .score import metric
-from .search import bits_for_bytes, search
+from .search import compress_within, search
 from .weights import WeightsCompression, compress_weights
 from .zoo import holds_weights_alone, load_source
 
@@ -146,8 +146,8 @@ def compress_network(arguments: argparse.Namespace, plan: Plan) -> tuple[Compres
         return search(arguments.model, plan, max_drop=arguments.max_drop,
                       progress=sys.stderr.isatty(), **options)
     if arguments.max_bytes is not None:
-        plan = replace(plan, bits=bits_for_bytes(arguments.model, plan, most=arguments.max_bytes,
-                                                 **options))
+        return (compress_within(arguments.model, plan, most=arguments.max_bytes,
+                                progress=show_progress, **options),)
     return (compress(arguments.model, plan, progress=show_progress, **options),)
 
 

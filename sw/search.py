@@ -22,7 +22,7 @@ from .quantize import CodebookQuantiser, FloatArray, Quantiser, UniformQuantiser
 from .quantize.exploration import CANDIDATES, explore
 
 
-__all__ = ["RATES", "bits_for_bytes", "search"]
+__all__ = ["RATES", "compress_within", "search"]
 
 
 #: Rates that a search tries, as ``bits`` of a plan.
@@ -43,6 +43,9 @@ ATTEMPTS = 4
 
 #: Bytes of the codebook of an automaton's alphabet.
 CODEBOOK_BYTES = 32
+
+#: How many rates are tried to keep to a number of bytes.
+ROUNDS = 4
 
 #: What tells libraries of linear algebra to leave other processes their processors.
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -216,13 +219,19 @@ def drop(compression: Compression) -> float:
     return 100 * (before - after)
 
 
-def bits_for_bytes(model: str | Path, plan: Plan, *, most: int, **options: Any) -> float:
-    """Return the bits with which an image has at most ``most`` bytes.
+def compress_within(model: str | Path, plan: Plan, *, most: int, **options: Any) -> Compression:
+    """Compress a network into an image of at most ``most`` bytes.
+
+    Parameters
+    ----------
+    options
+        Those of `compress`.
 
     Raises
     ------
     ValueError
-        If the quantiser has no rate of its own, or the network alone takes as much.
+        If the quantiser has no rate of its own, the network alone takes as much, or the image is
+        still larger after `ROUNDS` rates.
     """
     if plan.quantiser in LAYERWISE:
         raise ValueError(f"Only step and compensated keep to a number of bytes, "
@@ -230,7 +239,14 @@ def bits_for_bytes(model: str | Path, plan: Plan, *, most: int, **options: Any) 
     size = compress(model, quantiser="step", codec=plan.codec, **options).size
     # Rates don't count codebooks, nor the padding of the last words.
     bits = 8 * (most - size.bytes_network - CODEBOOK_BYTES - 8) / size.weights
-    if bits <= 0:
-        raise ValueError(f"Image must have more than the {size.bytes_network} bytes that the "
-                         f"network takes beside its weights, not {most}")
-    return bits
+    for _ in range(ROUNDS):
+        if bits <= 0:
+            raise ValueError(f"Image must have more than the {size.bytes_network} bytes that the "
+                             f"network takes beside its weights, not {most}")
+        compression = compress(model, replace(plan, bits=bits), **options)
+        excess = compression.size.bytes_image - most
+        if excess <= 0:
+            return compression
+        # The decoder that is best for a target may need more than the code that set the rate.
+        bits -= 8 * (excess + 8) / size.weights
+    raise ValueError(f"Image must have {most + excess} bytes or more, not {most}")

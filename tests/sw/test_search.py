@@ -6,7 +6,7 @@ import pytest
 from sw import search as searching
 from sw.compress import main
 from sw.plan import Plan, load_plan
-from sw.search import bits_for_bytes, drop, search
+from sw.search import compress_within, drop, search
 from sw.zoo import load_data
 
 
@@ -40,11 +40,20 @@ def test_image_keeps_to_its_bytes(tmp_path, capsys, quantiser):
     assert "b/w" in capsys.readouterr().out
 
 
+def test_rate_is_lowered_where_an_image_is_too_large(monkeypatch):
+    monkeypatch.setattr(searching, "CODEBOOK_BYTES", -400)
+    found = compress_within("digits", Plan(), most=12_000, target=None)
+    assert 11_000 < found.size.bytes_image <= 12_000
+    monkeypatch.setattr(searching, "ROUNDS", 1)
+    with pytest.raises(ValueError, match=r"Image must have 12\d\d\d bytes or more, not 12000"):
+        compress_within("digits", Plan(), most=12_000, target=None)
+
+
 def test_bytes_that_cannot_be_are_refused():
     with pytest.raises(ValueError, match=r"more than the \d+ bytes that the network takes"):
-        bits_for_bytes("digits", Plan(), most=1000, target=None)
+        compress_within("digits", Plan(), most=1000, target=None)
     with pytest.raises(ValueError, match="Only step and compensated keep to a number of bytes"):
-        bits_for_bytes("digits", Plan("uniform"), most=9000, target=None)
+        compress_within("digits", Plan("uniform"), most=9000, target=None)
 
 
 def test_command_searches(tmp_path, capsys, monkeypatch):
