@@ -56,7 +56,8 @@ def measure(folder: Path) -> Iterator[Row]:
     folder : Path
         Where the models and their inputs are.
     """
-    inputs = np.load(folder / "data" / "mlperf_tiny_inputs.npz")
+    with np.load(folder / "data" / "mlperf_tiny_inputs.npz") as archive:
+        inputs = dict(archive)
     for model in MODELS:
         path = folder / "models" / model.file
         source = load_source(path)

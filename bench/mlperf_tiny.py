@@ -198,8 +198,8 @@ def load_inputs(folder: Path, model: Model, data: Path | None
     """Return a network's inputs and their classes, from the user's file or those at hand."""
     if data is not None:
         return load_labelled(data)
-    inputs = np.load(folder / "data" / "mlperf_tiny_inputs.npz")
-    return inputs[f"{model.key}_x"], inputs[f"{model.key}_y"]
+    with np.load(folder / "data" / "mlperf_tiny_inputs.npz") as inputs:
+        return inputs[f"{model.key}_x"], inputs[f"{model.key}_y"]
 
 
 def judge(made: Compression, source: Network, x: NDArray[Any], y: NDArray[Any]) -> Row:

@@ -22,6 +22,10 @@ __all__ = ["TIE", "Candidate", "choose", "decoders"]
 #: By how much bytes times cycles may exceed the least for a decoder to be as good as any.
 TIE = 0.005
 
+#: Codecs of a target among which `AUTO` chooses: accelerators with their decoders meet the boards'
+#: usual clock, and images of theirs run on one another's; the other ones are asked for by name.
+USUAL = ("huffman", "raw")
+
 #: Share of a device's LUTs that an accelerator may fill, above which routing gets long or fails.
 FULL = 0.85
 
@@ -74,8 +78,9 @@ def decoders(plan: Plan, target: Target | None) -> list[Decoder]:
         return list(known.values()) if plan.codec == AUTO else [known[plan.codec]]
     if plan.lanes:
         return [tans_lanes(plan.lanes)]
+    wanted = USUAL if plan.codec == AUTO else (plan.codec,)
     shapes = [shape for one in alternatives(target)
-              if plan.codec in (AUTO, codec_of(shape := one.decoder))]
+              if codec_of(shape := one.decoder) in wanted]
     return [*(shape for shape in shapes if has_room(target, shape))] or [
         min(shapes, key=decoder_resources)]
 

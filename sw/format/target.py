@@ -211,9 +211,6 @@ LARGE = {
 }
 
 
-#: Automata that targets may have besides the usual one: of fewer symbols, or more bits a step.
-AUTOMATA = (AutomatonShape(4, 6), AutomatonShape(5, 5))
-
 #: Code of tANS that targets read: with so many states any number of lanes decodes the same data.
 #: Tables of 1,024 states instead of 256 would save 0.2 % of an image at most, on digits and three
 #: networks of MLPerf Tiny.
@@ -277,7 +274,11 @@ def find_targets(target_hash: int) -> dict[str, Target]:
 
 
 def alternatives(target: Target) -> list[Target]:
-    """Return ``target`` with each of the decoders that it may have."""
-    shapes = [*decoder_shapes(target).values(), *AUTOMATA,
+    """Return ``target`` with each of the decoders that it may have.
+
+    One for each codec, so that an accelerator runs every image of its codec, but for tANS: there
+    any number of lanes decodes the same data.
+    """
+    shapes = [*decoder_shapes(target).values(),
               *(tans_lanes(lanes) for lanes in LANES if lanes <= target.columns)]
     return [target.with_decoder(shape) for shape in dict.fromkeys(shapes)]

@@ -121,7 +121,7 @@ def test_wrong_images_are_not_written(accelerator, digits, other):
     for wrong, kind, complaint in [
             (b"an image", FormatError, "not a ROM image"), (image[:-4], FormatError, "its header"),
             (image[:-1] + bytes([image[-1] ^ 1]), FormatError, "CRC is"),
-            (raw.data, ScheduleError, "image must be coded for TansLanes")]:
+            (raw.data, ScheduleError, "image must be coded for AutomatonShape")]:
         with pytest.raises(kind, match=complaint):
             accelerator.write_image(wrong)
         assert np.array_equal(accelerator(x), logits(network, x))

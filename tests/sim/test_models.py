@@ -21,7 +21,8 @@ INPUTS = 20
 
 def inputs_of(name, rng, count):
     """Return real inputs, and variants of them with some values changed."""
-    real = np.load(shared_file("data/mlperf_tiny_inputs.npz"))[f"{name}_x"]
+    with np.load(shared_file("data/mlperf_tiny_inputs.npz")) as inputs:
+        real = inputs[f"{name}_x"]
     chosen = real[np.arange(count) % len(real)].reshape(count, -1)
     changed = rng.random(chosen.shape) < 0.02
     changed[:len(real)] = False
