@@ -1,7 +1,11 @@
+from contextlib import ExitStack
+
 import pytest
 
 from boards import find_board
 from hw.rtl import generate
+from sim.virtual import VirtualBoard
+from sw.host import Accelerator
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +20,16 @@ def verilog_of(platform):
     def verilog_of(component, name):
         return generate(component, name=name, platform=platform)
     return verilog_of
+
+
+@pytest.fixture
+def enter():
+    """Return a function that runs a build on a virtual board with a flash and faults of memories.
+
+    It returns the accelerator, until the test ends.
+    """
+    with ExitStack() as stack:
+        def enter(build, flash, *faults):
+            board = stack.enter_context(VirtualBoard(build, flash=flash, faults=faults))
+            return stack.enter_context(Accelerator(board.port, baud=build.site.baud))
+        yield enter

@@ -1,17 +1,18 @@
 """A virtual board that runs from its SDRAM, through the real client; good and bad memories."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from boards import find_board
 from hw.site import Site
-from sim.virtual import Build, VirtualBoard
+from sim.virtual import Build
 from sw import golden
 from sw.compression import compress
 from sw.format.sections import Section, unpack_header
 from sw.format.status import Counter, Error
 from sw.format.target import PRESETS, Memory
-from sw.host import Accelerator
 from sw.host.client import FailedError, RefusedError
 from sw.image import read_image
 from sw.plan import Plan
@@ -36,21 +37,9 @@ def images():
 
 
 @pytest.fixture
-def connect():
+def connect(enter):
     """Return an accelerator, by its virtual board's flash."""
-    boards = []
-
-    def connect(flash, *faults):
-        board = VirtualBoard(BUILD, flash=flash, faults=faults)
-        boards.append(board)
-        board.__enter__()
-        accelerator = Accelerator(board.port, baud=BAUD)
-        boards.append(accelerator)
-        return accelerator
-
-    yield connect
-    for entered in reversed(boards):
-        entered.__exit__(None, None, None)
+    return partial(enter, BUILD)
 
 
 def assert_runs(accelerator, image):
