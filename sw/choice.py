@@ -79,8 +79,7 @@ def decoders(plan: Plan, target: Target | None) -> list[Decoder]:
     if plan.lanes:
         return [tans_lanes(plan.lanes)]
     wanted = USUAL if plan.codec == AUTO else (plan.codec,)
-    shapes = [shape for one in alternatives(target)
-              if codec_of(shape := one.decoder) in wanted]
+    shapes = [one.decoder for one in alternatives(target) if codec_of(one.decoder) in wanted]
     return [*(shape for shape in shapes if has_room(target, shape))] or [
         min(shapes, key=decoder_resources)]
 

@@ -16,8 +16,9 @@ def add_compression_options(parser: ArgumentParser) -> None:
     parser.add_argument("--quantiser", choices=QUANTISERS, default=QUANTISERS[0],
                         help="how weights become symbols (default: %(default)s)")
     parser.add_argument("--codec", choices=(AUTO, *CODECS), default=AUTO,
-                        help="how symbols are coded (default: %(default)s, whichever makes a small "
-                             "image that the target decodes fast)")
+                        help="how symbols are coded (default: %(default)s, for a target huffman or "
+                             "raw, whichever makes a small image that is decoded fast; else what "
+                             "makes the smallest)")
     parser.add_argument("--lanes", type=int, metavar="N",
                         help="with --codec tans: symbols that the target's decoder looks up in a "
                              "cycle, 1, 2, 4 or 8 (default: as many as the network needs)")

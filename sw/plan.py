@@ -51,7 +51,7 @@ class Plan:
         ``"compensated"`` rounds by the effect on the network's outputs, and needs inputs.
     codec : {"auto", "raw", "huffman", "tans", ...}
         How symbols are coded; the target's decoder is made to match. By default, as makes the
-        smallest image or, for a target, a small one that is fast, of those that it may decode.
+        smallest image; for a target ``"huffman"`` or ``"raw"``, as makes a small one that is fast.
     bits : float or tuple of float
         Rate of the step and the compensated quantiser, in bits per weight with the code table; bits
         of a symbol for the others, ``log2(12)`` for 12 shared weights, in all layers with weights
